@@ -1,0 +1,6 @@
+/** Time, chance, logs and the drive loop: what every room is given rather than takes. */
+export * from './backoff.ts';
+export * from './clock.ts';
+export * from './core.ts';
+export * from './log.ts';
+export * from './run.ts';

@@ -1,0 +1,91 @@
+/**
+ * IP addresses as values: parse, print, classify. No I/O.
+ * Two addresses are equal exactly if their `text` is equal.
+ */
+import { isIPv4, isIPv6 } from 'node:net';
+
+export type Family = 4 | 6;
+
+/** An address with its canonical text (IPv6 as RFC 5952 writes it). */
+export type Address =
+  | { readonly family: 4; readonly value: number; readonly text: string }
+  | { readonly family: 6; readonly value: bigint; readonly text: string };
+
+/** The bits of an address of `family`. */
+export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128);
+
+/** The IPv4 address of an unsigned 32-bit number. */
+export function v4(value: number): Address {
+  const text = `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+  return { family: 4, value: value >>> 0, text };
+}
+
+/** The IPv6 address of an unsigned 128-bit number. */
+export function v6(value: bigint): Address {
+  return { family: 6, value, text: formatV6(value) };
+}
+
+/** Reads an address in its usual text forms; undefined for anything else, zones (`%eth0`) included. */
+export function parseAddress(text: string): Address | undefined {
+  if (isIPv4(text)) return v4(parseV4(text));
+  if (isIPv6(text) && !text.includes('%')) return v6(parseV6(text));
+  return undefined;
+}
+
+function parseV4(text: string): number {
+  let value = 0;
+  for (const part of text.split('.')) value = value * 256 + Number(part);
+  return value;
+}
+
+function parseV6(text: string): bigint {
+  let rest = text;
+  const dot = rest.indexOf('.');
+  if (dot !== -1) {
+    // The dotted tail of ::ffff:1.2.3.4 is two groups.
+    const start = rest.lastIndexOf(':') + 1;
+    const tail = parseV4(rest.slice(start));
+    rest = `${rest.slice(0, start)}${(tail >>> 16).toString(16)}:${(tail & 0xffff).toString(16)}`;
+  }
+  const [head = '', tail] = rest.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = new Array<string>(8 - left.length - right.length).fill('0');
+  return [...left, ...(tail === undefined ? [] : zeros), ...right].reduce(
+    (value, group) => (value << 16n) | BigInt(Number.parseInt(group, 16)),
+    0n,
+  );
+}
+
+function formatV6(value: bigint): string {
+  if (value >> 32n === 0xffffn) return `::ffff:${v4(Number(value & 0xffffffffn)).text}`;
+  const groups: number[] = [];
+  for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((value >> shift) & 0xffffn));
+  const zeros = longestZeroRun(groups);
+  const hex = (part: number[]): string => part.map((group) => group.toString(16)).join(':');
+  if (zeros.length < 2) return hex(groups);
+  return `${hex(groups.slice(0, zeros.start))}::${hex(groups.slice(zeros.start + zeros.length))}`;
+}
+
+function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  let start = 0;
+  groups.forEach((group, index) => {
+    if (group !== 0) start = index + 1;
+    else if (index + 1 - start > best.length) best = { start, length: index + 1 - start };
+  });
+  return best;
+}
+
+/**
+ * Whether a host can be addressed by it: not unspecified, loopback, multicast, broadcast or
+ * IPv4's reserved class E (RFC 1122, RFC 4291). Link-local addresses are unicast.
+ */
+export function isUnicast(address: Address): boolean {
+  if (address.family === 4) {
+    const first = address.value >>> 24;
+    return first !== 0 && first !== 127 && first < 224;
+  }
+  const mapped = address.value >> 32n === 0xffffn;
+  return address.value > 1n && address.value >> 120n !== 0xffn && !mapped;
+}

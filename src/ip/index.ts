@@ -1,0 +1,3 @@
+/** Addresses and prefixes as values. */
+export * from './address.ts';
+export * from './prefix.ts';
