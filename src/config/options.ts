@@ -1,0 +1,175 @@
+/**
+ * What the agent was asked to do, from flags, FLANNELD_* variables and defaults (in this order),
+ * every value checked: one RangeError names the place, the value and the rule.
+ */
+import { type Address, parseAddress } from '../ip/index.ts';
+import { environmentName, FLAGS, type Flag } from './flags.ts';
+
+export interface AgentOptions {
+  readonly etcdEndpoints: readonly string[];
+  /** Without a slash at its end. */
+  readonly etcdPrefix: string;
+  readonly etcdKeyfile: string | undefined;
+  readonly etcdCertfile: string | undefined;
+  readonly etcdCafile: string | undefined;
+  readonly etcdUsername: string | undefined;
+  readonly etcdPassword: string | undefined;
+  readonly iface: readonly string[];
+  readonly ifaceRegex: readonly string[];
+  readonly ifaceCanReach: Address | undefined;
+  readonly publicIp: Address | undefined;
+  readonly subnetFile: string;
+  readonly renewMarginMs: number;
+  readonly forwardRules: boolean;
+  readonly firewallCheckMs: number;
+  readonly healthzIp: string;
+  /** 0: no health server. */
+  readonly healthzPort: number;
+  readonly routeDriver: 'auto' | 'native' | 'ip';
+  readonly routeProtocol: number;
+  readonly stateDir: string;
+  readonly sweepHoldMs: number;
+  readonly logFormat: 'text' | 'json';
+  readonly verbosity: number;
+}
+
+/** The flags given on the command line: name without dashes to its words, in order. */
+export type GivenFlags = ReadonlyMap<string, readonly string[]>;
+
+const GO_TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
+const GO_FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
+
+/** Throws RangeError with one sentence for the first value that breaks its rule. */
+export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOptions {
+  const values = new Map(FLAGS.map((flag) => [flag.name, chosen(flag, given, env)]));
+  for (const flag of FLAGS) validate(flag, valueOf(values, flag.name));
+  const text = (name: string): string | undefined =>
+    valueOf(values, name).words.at(-1) || undefined;
+  const needed = (name: string): string => text(name) ?? '';
+  const list = (name: string): string[] => valueOf(values, name).words.filter((word) => word !== '');
+  const number = (name: string): number => Number(needed(name));
+  const address = (name: string): Address | undefined => addressOf(valueOf(values, name));
+  const options: AgentOptions = {
+    etcdEndpoints: list('etcd-endpoints').flatMap(commaSeparated),
+    etcdPrefix: prefixKey(valueOf(values, 'etcd-prefix')),
+    etcdKeyfile: text('etcd-keyfile'),
+    etcdCertfile: text('etcd-certfile'),
+    etcdCafile: text('etcd-cafile'),
+    etcdUsername: text('etcd-username'),
+    etcdPassword: text('etcd-password'),
+    iface: list('iface'),
+    ifaceRegex: list('iface-regex'),
+    ifaceCanReach: address('iface-can-reach'),
+    publicIp: address('public-ip'),
+    subnetFile: needed('subnet-file'),
+    renewMarginMs: number('subnet-lease-renew-margin') * 60_000,
+    forwardRules: GO_TRUE.has(needed('iptables-forward-rules')),
+    firewallCheckMs: number('iptables-resync') * 1000,
+    healthzIp: needed('healthz-ip'),
+    healthzPort: number('healthz-port'),
+    routeDriver: needed('route-driver') as AgentOptions['routeDriver'],
+    routeProtocol: number('route-protocol'),
+    stateDir: needed('state-dir'),
+    sweepHoldMs: number('sweep-hold') * 1000,
+    logFormat: needed('log-format') as AgentOptions['logFormat'],
+    verbosity: number('v'),
+  };
+  checkTogether(options);
+  return options;
+}
+
+interface Chosen {
+  readonly words: readonly string[];
+  /** Where the words came from, for messages: `--iface` or `FLANNELD_IFACE`. */
+  readonly place: string;
+}
+
+function chosen(flag: Flag, given: GivenFlags, env: NodeJS.ProcessEnv): Chosen {
+  const words = given.get(flag.name);
+  if (words !== undefined) return { words, place: `--${flag.name}` };
+  const name = environmentName(flag);
+  const value = env[name];
+  // flannel takes an empty variable as unset.
+  if (value !== undefined && value !== '') return { words: [value], place: name };
+  return { words: flag.default === undefined ? [] : [flag.default], place: `--${flag.name}` };
+}
+
+function valueOf(values: ReadonlyMap<string, Chosen>, name: string): Chosen {
+  const value = values.get(name);
+  if (value === undefined) throw new Error(`no flag is named ${name}`);
+  return value;
+}
+
+function validate(flag: Flag, { words, place }: Chosen): void {
+  for (const word of words) {
+    const shown = flag.secret ? 'its value' : JSON.stringify(word);
+    if (flag.kind === 'bool' && !GO_TRUE.has(word) && !GO_FALSE.has(word)) {
+      throw new RangeError(`${place} is ${shown}: it must be true or false`);
+    }
+    if (flag.kind === 'number' || flag.kind === 'seconds') validateNumber(flag, word, place);
+    if (flag.choices !== undefined && !flag.choices.includes(word)) {
+      throw new RangeError(`${place} is ${shown}: it must be one of ${flag.choices.join(', ')}`);
+    }
+    const wanted = flag.kind === 'bool' ? !GO_FALSE.has(word) : word !== '';
+    if (flag.refused !== undefined && wanted) {
+      throw new RangeError(`${place}=${word} is refused: ${flag.refused}`);
+    }
+  }
+}
+
+function validateNumber(flag: Flag, word: string, place: string): void {
+  const [low, high] = flag.range ?? [0, Number.MAX_SAFE_INTEGER];
+  const number = /^\d+$/.test(word) ? Number(word) : Number.NaN;
+  if (!(number >= low && number <= high)) {
+    throw new RangeError(
+      `${place} is ${JSON.stringify(word)}: it must be a whole number from ${low} to ${high}`,
+    );
+  }
+}
+
+function commaSeparated(word: string): string[] {
+  return word
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function addressOf({ words, place }: Chosen): Address | undefined {
+  const word = words.at(-1);
+  if (word === undefined || word === '') return undefined;
+  const address = parseAddress(word);
+  if (address?.family !== 4) {
+    throw new RangeError(`${place} is ${JSON.stringify(word)}: it must be an IPv4 address`);
+  }
+  return address;
+}
+
+function prefixKey({ words, place }: Chosen): string {
+  const key = (words.at(-1) ?? '').replace(/\/+$/, '');
+  if (!key.startsWith('/')) {
+    throw new RangeError(
+      `${place} is ${JSON.stringify(words.at(-1) ?? '')}: it must be an etcd key such as /coreos.com/network`,
+    );
+  }
+  return key;
+}
+
+function checkTogether(options: AgentOptions): void {
+  if (options.etcdEndpoints.length === 0)
+    throw new RangeError('--etcd-endpoints is empty: it must name at least one URL');
+  if ((options.etcdCertfile === undefined) !== (options.etcdKeyfile === undefined)) {
+    throw new RangeError('--etcd-certfile and --etcd-keyfile belong together: give both or none');
+  }
+  if (options.etcdPassword !== undefined && options.etcdUsername === undefined) {
+    throw new RangeError('--etcd-password is given without --etcd-username');
+  }
+  for (const regex of options.ifaceRegex) {
+    try {
+      new RegExp(regex);
+    } catch {
+      throw new RangeError(
+        `--iface-regex is ${JSON.stringify(regex)}: it must be a regular expression`,
+      );
+    }
+  }
+}
