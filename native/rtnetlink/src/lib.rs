@@ -1,0 +1,17 @@
+//! Routes over rtnetlink, for one job: many host-gw routes, quickly, and never a stranger's.
+//! `batch` applies operations, `dump` shows what is there, `listen` hints that it changed.
+
+pub mod batch;
+pub mod dump;
+mod error;
+pub mod listen;
+pub mod record;
+#[allow(unsafe_code)]
+mod socket;
+mod wire;
+
+#[cfg(test)]
+#[path = "testing.rs"]
+mod testing;
+
+pub use error::Error;

@@ -1,0 +1,102 @@
+//! A complete view of the routes that matter, or an error: never half a view.
+
+use std::io;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::record::{Family, Filter, Route};
+use crate::socket::Socket;
+use crate::wire;
+
+/// A dump that changes overtook (NLM_F_DUMP_INTR) is begun anew this often.
+const ATTEMPTS: u32 = 5;
+/// The kernel fills up to 32 KiB a datagram if the reader offers that much.
+const BUFFER: usize = 64 << 10;
+/// Only a lost end makes a dump wait at all.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How one attempt ended, when no system call failed.
+enum End {
+    Complete,
+    Interrupted,
+    Refused { errno: i32, sentence: Option<String> },
+}
+
+/// Calls `found` for every route of the filter, in the kernel's order per prefix: IPv4, then IPv6.
+pub fn dump(filter: &Filter, mut found: impl FnMut(&Route)) -> Result<(), Error> {
+    for family in [Family::V4, Family::V6] {
+        for route in dump_family(filter, family)? {
+            found(&route);
+        }
+    }
+    Ok(())
+}
+
+fn dump_family(filter: &Filter, family: Family) -> Result<Vec<Route>, Error> {
+    // Outside `within` only our own count, and the kernel can leave the others out.
+    let watched = filter.within.iter().any(|prefix| prefix.family == family);
+    let protocol = if watched { 0 } else { filter.protocol };
+    let mut routes = Vec::new();
+    for attempt in 1..=ATTEMPTS {
+        // A socket of its own: what an attempt left unread goes with it.
+        let socket = Socket::open(0).map_err(Error::system("open a netlink socket"))?;
+        prepare(&socket).map_err(Error::system("prepare a netlink socket"))?;
+        socket
+            .send(&wire::encode_dump(family, filter.table, protocol, attempt))
+            .map_err(Error::system("ask for a dump of routes"))?;
+        routes.clear();
+        let end = collect(&socket, attempt, |route| {
+            // Kernels without IPv6 answer its dump with another family's routes.
+            if route.family == family && filter.matches(route) {
+                routes.push(route.clone());
+            }
+        });
+        match end.map_err(Error::system("receive a dump of routes"))? {
+            End::Complete => return Ok(routes),
+            End::Interrupted => {}
+            // A table that does not exist holds no routes; a kernel without the family has none either.
+            End::Refused { errno: libc::ENOENT | libc::EAFNOSUPPORT, .. } => return Ok(Vec::new()),
+            End::Refused { errno, sentence } => {
+                return Err(Error::Refused { doing: "dump routes", errno, sentence });
+            }
+        }
+    }
+    Err(Error::Interrupted { attempts: ATTEMPTS })
+}
+
+fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_timeout(TIMEOUT)?;
+    let _ = socket.enable(libc::NETLINK_EXT_ACK);
+    // Kernels before 4.20 do not know it, and send every table: the filter in `matches` holds all the same.
+    let _ = socket.enable(libc::NETLINK_GET_STRICT_CHK);
+    Ok(())
+}
+
+fn collect(socket: &Socket, seq: u32, mut found: impl FnMut(&Route)) -> io::Result<End> {
+    let mut buffer = vec![0; BUFFER];
+    let mut interrupted = false;
+    loop {
+        let length = socket.receive(&mut buffer, true)?;
+        for message in wire::messages(&buffer[..length]).filter(|message| message.seq == seq) {
+            interrupted |= message.flags & wire::NLM_F_DUMP_INTR != 0;
+            let reply = match message.kind {
+                wire::NLMSG_DONE => Some(wire::parse_done(&message)),
+                wire::NLMSG_ERROR => wire::parse_reply(&message),
+                _ => None,
+            };
+            match reply {
+                None => wire::parse_routes(&message, &mut found),
+                Some(reply) if reply.errno != 0 => {
+                    let sentence = reply.sentence.map(|text| String::from_utf8_lossy(text).into_owned());
+                    return Ok(End::Refused { errno: reply.errno, sentence });
+                }
+                Some(_) if interrupted => return Ok(End::Interrupted),
+                Some(_) => return Ok(End::Complete),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "dump_tests.rs"]
+mod tests;

@@ -1,0 +1,135 @@
+//! Hints that links, addresses or routes may have changed, heard by a thread of its own.
+//! Lost events count as a change of everything; nothing that happens after `start` returns is missed.
+
+use std::io;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::record::Filter;
+use crate::socket::{Bell, Socket, Woken, wait};
+use crate::wire;
+
+pub const LINKS: u32 = 1;
+pub const ADDRESSES: u32 = 2;
+pub const ROUTES: u32 = 4;
+pub const ALL: u32 = LINKS | ADDRESSES | ROUTES;
+
+/// RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// Larger than any event; one that is cut counts as lost.
+const BUFFER: usize = 64 << 10;
+/// Before a broken socket is opened anew.
+const PAUSE: Duration = Duration::from_secs(1);
+const STACK: usize = 256 << 10;
+
+/// A running listener; dropping it ends the thread, too.
+pub struct Listener {
+    bell: Bell,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Calls `notify` with the bits of what may have changed, merged over all that was queued.
+    pub fn start(filter: Filter, notify: impl Fn(u32) + Send + 'static) -> Result<Self, Error> {
+        let socket = open_socket().map_err(Error::system("listen for changes"))?;
+        let bell = Bell::new().map_err(Error::system("open an eventfd"))?;
+        let heard = bell.try_clone().map_err(Error::system("open an eventfd"))?;
+        let thread = std::thread::Builder::new()
+            .name("hostgw-listen".to_owned())
+            .stack_size(STACK)
+            .spawn(move || listen(socket, &heard, &filter, notify))
+            .map_err(Error::system("start a thread"))?;
+        Ok(Self { bell, thread: Some(thread) })
+    }
+
+    /// Ends the thread and waits for it: afterwards `notify` is not called, and all descriptors are closed.
+    pub fn close(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        // Joining a thread that cannot be told to end would hang; an eventfd refuses only at 2^64 - 1.
+        if self.bell.ring().is_ok() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn open_socket() -> io::Result<Socket> {
+    Socket::open(GROUPS)
+}
+
+fn listen(first: Socket, bell: &Bell, filter: &Filter, notify: impl Fn(u32)) {
+    let mut socket = Some(first);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let pause = socket.is_none().then_some(PAUSE);
+        match wait(bell, socket.as_ref(), pause) {
+            Ok(Woken::Bell) => return,
+            Ok(_) => {}
+            // poll fails only for want of memory (ENOMEM): begin anew after the pause, unless told to end.
+            Err(_) => {
+                std::thread::sleep(PAUSE);
+                socket = None;
+            }
+        }
+        let bits = match &socket {
+            Some(open) => drain(open, &mut buffer, filter),
+            None => {
+                socket = open_socket().ok();
+                Ok(if socket.is_some() { ALL } else { 0 })
+            }
+        };
+        let bits = bits.unwrap_or_else(|_| {
+            socket = None;
+            ALL
+        });
+        if bits != 0 {
+            notify(bits);
+        }
+    }
+}
+
+/// Takes everything that is queued.
+fn drain(socket: &Socket, buffer: &mut [u8], filter: &Filter) -> io::Result<u32> {
+    let mut bits = 0;
+    loop {
+        match socket.receive(buffer, false) {
+            Ok(length) => {
+                wire::messages(&buffer[..length]).for_each(|message| bits |= concerns(&message, filter));
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => return Ok(bits),
+                // Events were lost, or one was cut. The queue is still good.
+                Some(libc::ENOBUFS | libc::EMSGSIZE) => bits = ALL,
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// What a message says may have changed.
+fn concerns(message: &wire::Message<'_>, filter: &Filter) -> u32 {
+    match message.kind {
+        wire::RTM_NEWLINK | wire::RTM_DELLINK => LINKS,
+        wire::RTM_NEWADDR | wire::RTM_DELADDR => ADDRESSES,
+        wire::RTM_NEWROUTE | wire::RTM_DELROUTE => {
+            let mut bits = 0;
+            wire::parse_routes(message, |route| {
+                if filter.matches(route) {
+                    bits = ROUTES;
+                }
+            });
+            bits
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;
