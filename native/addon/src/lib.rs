@@ -22,6 +22,12 @@ pub fn abi() -> u32 {
     record::ABI
 }
 
+/// The marker by which scripts/native.mjs sees, in the file itself, which sources it was built from.
+#[napi(catch_unwind)]
+pub fn sources() -> &'static str {
+    concat!("hostgw-sources:", env!("HOSTGW_SOURCES"))
+}
+
 /// Sends a line of sd_notify's protocol to the socket that NOTIFY_SOCKET names.
 #[napi(catch_unwind)]
 pub fn notify(socket: String, text: String) -> Result<()> {

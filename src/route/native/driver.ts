@@ -1,0 +1,112 @@
+/** The route driver of the addon: packed batches over rtnetlink, one call in flight. */
+import { checkOps } from '../checkOps.ts';
+import { errnoName, errnoText } from '../errno.ts';
+import {
+  type ApplyResult,
+  type DumpFilter,
+  type Hint,
+  type KernelRoute,
+  type OpFailure,
+  type RouteDriver,
+  RouteDriverError,
+  type RouteOp,
+} from '../types.ts';
+import type { Applied, NativeAddon, Netlink } from './loader.ts';
+import { decodeRoutes, encodeFilter, encodeOps } from './records.ts';
+
+// The bits of native/rtnetlink/src/listen.rs.
+const LINKS = 1;
+const ADDRESSES = 2;
+const ROUTES = 4;
+
+/** Opens the addon's sockets. Throws RouteDriverError if the kernel gives none. */
+export function openDriver(native: NativeAddon): RouteDriver {
+  try {
+    return new NativeDriver(new native.Netlink());
+  } catch (error) {
+    throw driverError(error);
+  }
+}
+
+class NativeDriver implements RouteDriver {
+  readonly name = 'native';
+  readonly #netlink: Netlink;
+  #closed = false;
+  /** Settles when the last call has: waiting here instead of on a lock in Rust holds no thread of the pool. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(netlink: Netlink) {
+    this.#netlink = netlink;
+  }
+
+  async dump(filter: DumpFilter): Promise<readonly KernelRoute[]> {
+    const packed = encodeFilter(filter);
+    return decodeRoutes(await this.#call(() => this.#netlink.dump(packed)));
+  }
+
+  async apply(ops: readonly RouteOp[]): Promise<ApplyResult> {
+    checkOps(ops);
+    const packed = encodeOps(ops);
+    return resultOf(await this.#call(() => this.#netlink.apply(packed)));
+  }
+
+  async listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void> {
+    this.#refuseIfClosed();
+    try {
+      this.#netlink.listen(encodeFilter(filter), (bits) => {
+        // A hint that was queued when the thread ended must not come after close.
+        if (!this.#closed) onHint(hintOf(bits));
+      });
+    } catch (error) {
+      throw driverError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#netlink.close();
+    await this.#last;
+  }
+
+  async #call<T>(start: () => Promise<T>): Promise<T> {
+    this.#refuseIfClosed();
+    const result = this.#last.then(start);
+    // The chain goes on after a failure; the failure itself is the caller's.
+    this.#last = result.catch(() => {});
+    try {
+      return await result;
+    } catch (error) {
+      throw driverError(error);
+    }
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed) throw new RouteDriverError('the native route driver is closed');
+  }
+}
+
+function resultOf(applied: Applied): ApplyResult {
+  if (typeof applied.unknown === 'string') return { kind: 'unknown', reason: applied.unknown };
+  const { failures: triples, messages } = applied;
+  const failures: OpFailure[] = [];
+  for (let at = 0; at + 2 < triples.length; at += 3) {
+    const [index = 0, errno = 0, number = -1] = triples.subarray(at, at + 3);
+    const message = messages[number] ?? errnoText(errno);
+    failures.push({ index, errno, code: errnoName(errno), message });
+  }
+  return { kind: 'complete', failures };
+}
+
+function hintOf(bits: number): Hint {
+  return {
+    links: (bits & LINKS) !== 0,
+    addresses: (bits & ADDRESSES) !== 0,
+    routes: (bits & ROUTES) !== 0,
+  };
+}
+
+function driverError(error: unknown): RouteDriverError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RouteDriverError(reason, { cause: error });
+}

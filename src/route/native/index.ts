@@ -1,0 +1,42 @@
+/** The native route driver and systemd notification: what the addon offers, or why it cannot. */
+import process from 'node:process';
+import type { RouteDriver } from '../types.ts';
+import { openDriver } from './driver.ts';
+import { type Loaded, loadAddon } from './loader.ts';
+
+export type OpenedNative =
+  | { readonly kind: 'loaded'; readonly driver: RouteDriver }
+  | { readonly kind: 'absent'; readonly reason: string }
+  | { readonly kind: 'broken'; readonly reason: string };
+
+/** Opens the native driver. absent: the addon was not built. broken: it is there, but does not work. Never throws. */
+export function openNative(): OpenedNative {
+  const loaded = loadOnce();
+  if (loaded.kind !== 'loaded') return loaded;
+  try {
+    return { kind: 'loaded', driver: openDriver(loaded.native) };
+  } catch (error) {
+    return { kind: 'broken', reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/**
+ * Sends sd_notify text (`READY=1`) from this very process, as NotifyAccess=main wants it; undefined without the addon.
+ * The function does nothing where NOTIFY_SOCKET is not set, and throws if the socket does not take the text.
+ */
+export function nativeNotify(): ((text: string) => void) | undefined {
+  const loaded = loadOnce();
+  if (loaded.kind !== 'loaded') return undefined;
+  const { native } = loaded;
+  return (text) => {
+    const socket = process.env['NOTIFY_SOCKET'];
+    if (socket !== undefined && socket !== '') native.notify(socket, text);
+  };
+}
+
+let once: Loaded | undefined;
+
+function loadOnce(): Loaded {
+  once ??= loadAddon();
+  return once;
+}
