@@ -30,7 +30,10 @@ export interface Route {
 /** A route as a dump shows it, of whatever owner and kind. */
 export interface KernelRoute {
   readonly prefix: Prefix;
-  /** Undefined for connected, unreachable and multipath routes. */
+  /**
+   * Undefined for connected, unreachable and IPv4 multipath routes. Each of several IPv6 siblings is a row of its own,
+   * but all bear the first one's protocol: the kernel tells no other.
+   */
   readonly gateway: Address | undefined;
   /** Interface index; 0 where the route has none or several. */
   readonly device: number;
@@ -47,8 +50,10 @@ export interface KernelRoute {
 
 /**
  * add: CREATE|EXCL, fails with EEXIST if (prefix, tos, metric) is taken by anyone.
- * append: CREATE|APPEND, comes after what is there (IPv4) or becomes a sibling (IPv6).
- * delete: exact: protocol, metric, gateway and device must match; ESRCH if there is none such.
+ * append: CREATE|APPEND, comes after what is there (IPv4) or becomes a sibling (IPv6). EEXIST if the same is there: in
+ * IPv4 the same in every field, in IPv6 the same gateway and device at the same metric, whatever its protocol.
+ * delete: exact: protocol, metric, gateway and device must match; ESRCH if there is none such. (In IPv4 the kernel takes
+ * metric 0 for any, lowest first: then another metric's route of the same protocol, gateway and device may go.)
  */
 export interface RouteOp {
   readonly kind: 'add' | 'append' | 'delete';
@@ -102,6 +107,7 @@ export interface RouteDriver {
   /**
    * Calls `onHint` after links, addresses or routes (ours, or inside `filter.within`) may have changed, several changes
    * merged into one call. Resolves once nothing that happens from now on can be missed. Lost events count as a change.
+   * A later call replaces the earlier one.
    */
   listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void>;
   /** Ends listening and frees everything; nothing is called afterwards. Routes stay. */

@@ -3,7 +3,6 @@
  * Behaves as measured on Linux 6.18 (which errno, which sentence, which order). Driver calls wait in a queue
  * that runs by itself or is stepped by the test; nothing here knows time.
  */
-import { type Address, type Prefix, parseInterfaceAddress } from '../../src/ip/index.ts';
 import { checkOps } from '../../src/route/checkOps.ts';
 import { errnoName, errnoText } from '../../src/route/errno.ts';
 import {
@@ -17,7 +16,7 @@ import {
 } from '../../src/route/types.ts';
 import { FakeFailures } from './fakeFailures.ts';
 import { FakeHints } from './fakeHints.ts';
-import { checkAdd, type FakeAddress, type FakeLink } from './fakeNexthop.ts';
+import { checkAdd, type FakeAddress, type FakeLink, interfaceAddress } from './fakeNexthop.ts';
 import { type ForeignRoute, lineOf, textOf, wholeRoute } from './fakeRoute.ts';
 import { FakeTable, kernelRouteOf } from './fakeTable.ts';
 
@@ -55,7 +54,7 @@ export class FakeKernel {
 
   /** A driver onto this kernel. Several may be open at once. */
   driver(): RouteDriver {
-    const listeners = new Set<() => void>();
+    let endListening = (): void => {};
     return {
       name: 'fake',
       dump: (filter) => {
@@ -69,12 +68,10 @@ export class FakeKernel {
       listen: (filter, onHint) =>
         this.#call('listen', () => {
           if (this.failures.take('listen')) throw new RouteDriverError('armed: listen failed');
-          listeners.add(this.#hints.listen(filter, onHint));
+          endListening();
+          endListening = this.#hints.listen(filter, onHint);
         }),
-      close: async () => {
-        for (const end of listeners) end();
-        listeners.clear();
-      },
+      close: async () => endListening(),
     };
   }
 
@@ -294,10 +291,4 @@ export class FakeKernel {
     this.#queue.push({ name, work });
     if (this.#auto) queueMicrotask(() => this.step());
   }
-}
-
-function interfaceAddress(text: string): { address: Address; prefix: Prefix } {
-  const parsed = parseInterfaceAddress(text);
-  if (parsed === undefined) throw new Error(`not address/length: ${text}`);
-  return parsed;
 }

@@ -1,0 +1,3 @@
+/** Routes: desired against actual, and the drivers that read and write the kernel's. */
+export * from './open.ts';
+export * from './types.ts';

@@ -1,0 +1,195 @@
+/**
+ * The route driver over iproute2: `ip -force -batch -` to write, `ip -j` to read, `ip monitor` to listen.
+ * For hosts where the addon is missing: slower, same behaviour.
+ */
+import type { Clock, Log, Random } from '../../core/index.ts';
+import { systemClock } from '../../core/index.ts';
+import type { Family } from '../../ip/index.ts';
+import { containsPrefix } from '../../ip/index.ts';
+import { checkOps } from '../checkOps.ts';
+import {
+  type ApplyResult,
+  type DumpFilter,
+  type Hint,
+  type KernelRoute,
+  type RouteDriver,
+  RouteDriverError,
+  type RouteOp,
+} from '../types.ts';
+import { batchInput, batchResult } from './batch.ts';
+import { checkIproute2, type IpCommand, ipCommand } from './command.ts';
+import { type Links, parseLinks, parseRoutes } from './dump.ts';
+import { EVERYTHING, hintOfLines } from './events.ts';
+import { IpMonitor, type MonitorOptions } from './monitor.ts';
+
+export interface IpDriverOptions {
+  readonly log: Log;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** iproute2's `ip`: a name on PATH or a path. Default `ip`. */
+  readonly file?: string;
+}
+
+/** How often a dump that links or routes changed under is begun again before it counts as failed. */
+const DUMP_TRIES = 5;
+
+/** Rejects with RouteDriverError, which names the cure, where there is no iproute2. */
+export async function openIpDriver(options: IpDriverOptions): Promise<RouteDriver> {
+  const file = options.file ?? 'ip';
+  const ip = ipCommand(file);
+  const version = await checkIproute2(ip);
+  options.log.debug(`ip driver: iproute2 ${version}`);
+  return new IpDriver(ip, await monitorCommand(file), options);
+}
+
+/** PR_SET_PDEATHSIG ends the monitor with us even after kill -9; without setpriv it ends at its next event (SIGPIPE). */
+async function monitorCommand(file: string): Promise<MonitorOptions['command']> {
+  const tie = ['--pdeathsig', 'KILL', '--', file] as const;
+  const works = await ipCommand('setpriv')([...tie, '-V']).then(
+    ({ code }) => code === 0,
+    () => false,
+  );
+  return works ? ['setpriv', ...tie] : [file];
+}
+
+class IpDriver implements RouteDriver {
+  readonly name = 'ip';
+  readonly #ip: IpCommand;
+  readonly #command: MonitorOptions['command'];
+  readonly #options: IpDriverOptions;
+  /** The one that listens, and at most one that is about to take its place. */
+  readonly #monitors = new Set<IpMonitor>();
+  /** Known links, while a monitor tells when they change. */
+  #links: Links | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(ip: IpCommand, command: MonitorOptions['command'], options: IpDriverOptions) {
+    this.#ip = ip;
+    this.#command = command;
+    this.#options = options;
+  }
+
+  async dump(filter: DumpFilter): Promise<readonly KernelRoute[]> {
+    this.#refuseClosed();
+    // `ip` prints device names, and names can be changed and swapped: only between two equal readings of the
+    // links does a name stand for one index.
+    let before = await this.#readLinks();
+    for (let attempt = 1; attempt <= DUMP_TRIES; attempt += 1) {
+      const [v4, v6] = await Promise.all([
+        this.#show(4, filter.table),
+        this.#show(6, filter.table),
+      ]);
+      const after = await this.#readLinks();
+      if (sameLinks(before, after) && v4 !== undefined && v6 !== undefined) {
+        const routes = [
+          ...parseRoutes(v4, 4, filter.table, after),
+          ...parseRoutes(v6, 6, filter.table, after),
+        ];
+        return routes.filter((route) => sees(filter, route));
+      }
+      before = after;
+    }
+    throw new RouteDriverError(`links or routes changed during each of ${DUMP_TRIES} dumps`);
+  }
+
+  async apply(ops: readonly RouteOp[]): Promise<ApplyResult> {
+    this.#refuseClosed();
+    checkOps(ops);
+    if (ops.length === 0) return { kind: 'complete', failures: [] };
+    const batch = this.#turn.then(async () => {
+      const links = this.#links ?? (await this.#readLinks());
+      const input = batchInput(ops, (index) => deviceName(index, links));
+      return batchResult(ops, await this.#ip(['-force', '-batch', '-'], input));
+    });
+    this.#turn = batch.catch(() => {});
+    return batch;
+  }
+
+  async listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void> {
+    this.#refuseClosed();
+    const previous = [...this.#monitors];
+    const { clock = systemClock, random = Math.random, log } = this.#options;
+    const tell = (hint: Hint | undefined): void => {
+      if (hint?.links) this.#links = undefined;
+      if (hint !== undefined && !this.#closed) onHint(hint);
+    };
+    const monitor = new IpMonitor({
+      command: this.#command,
+      clock,
+      random,
+      onLines: (lines) => tell(hintOfLines(lines, filter)),
+      onLost: (reason) => {
+        log.warn(`${reason}; links, addresses and routes are looked at again`);
+        tell(EVERYTHING);
+      },
+    });
+    this.#monitors.add(monitor);
+    try {
+      await monitor.start();
+    } catch (error) {
+      this.#monitors.delete(monitor);
+      throw error;
+    }
+    for (const old of previous) {
+      this.#monitors.delete(old);
+      await old.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#monitors].map((monitor) => monitor.close()));
+    await this.#turn;
+  }
+
+  async #readLinks(): Promise<Links> {
+    const { code, stdout, stderr } = await this.#ip(['-N', '-j', 'link', 'show']);
+    if (code !== 0) throw new RouteDriverError(`ip link show failed: ${saidBy(stderr, code)}`);
+    const links = parseLinks(stdout);
+    if (this.#monitors.size > 0) this.#links = links;
+    return links;
+  }
+
+  /** The routes of one family as JSON; undefined if they changed while the kernel was telling them. */
+  async #show(family: Family, table: number): Promise<string | undefined> {
+    const args = [`-${family}`, '-N', '-j', 'route', 'show', 'table', String(table)];
+    const { code, stdout, stderr } = await this.#ip(args);
+    if (stderr.includes('Dump was interrupted')) return undefined;
+    if (code === 0) return stdout;
+    // The kernel makes a table with its first route.
+    if (stderr.includes('FIB table does not exist')) return '[]';
+    throw new RouteDriverError(`ip route show failed: ${saidBy(stderr, code)}`);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new RouteDriverError('the ip driver is closed');
+  }
+}
+
+/**
+ * The word after `dev`. `ip` takes `if7` for index 7, which no renaming can turn into another device, unless some
+ * other device bears just that name.
+ */
+function deviceName(index: number, links: Links): string {
+  const byIndex = `if${index}`;
+  if ((links.get(byIndex) ?? index) === index) return byIndex;
+  for (const [name, other] of links) if (other === index) return name;
+  throw new RouteDriverError(
+    `no way to name device ${index} to ip: another device is called ${byIndex}`,
+  );
+}
+
+function sameLinks(a: Links, b: Links): boolean {
+  return a.size === b.size && [...a].every(([name, index]) => b.get(name) === index);
+}
+
+function sees(filter: DumpFilter, route: KernelRoute): boolean {
+  if (route.protocol === filter.protocol) return true;
+  return filter.within.some((outer) => containsPrefix(outer, route.prefix));
+}
+
+function saidBy(stderr: string, code: number | null): string {
+  return stderr.trim().split('\n')[0] || `status ${code ?? 'killed'}`;
+}

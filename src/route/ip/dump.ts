@@ -1,0 +1,166 @@
+/** Reads what `ip -N -j link show` and `ip -N -j route show` print. Strict: what it does not understand, it throws. */
+import {
+  type Address,
+  type Family,
+  type Prefix,
+  parseAddress,
+  parseInterfaceAddress,
+  prefixOf,
+} from '../../ip/index.ts';
+import { type KernelRoute, PROTOCOL_BOOT, RouteDriverError, TYPE_UNICAST } from '../types.ts';
+
+/** Interface indexes by name. */
+export type Links = ReadonlyMap<string, number>;
+
+/** What `ip` prints of a link, a route or a next hop, as far as it is read. */
+interface Row {
+  readonly ifname?: unknown;
+  readonly ifindex?: unknown;
+  readonly dst?: unknown;
+  readonly gateway?: unknown;
+  readonly via?: unknown;
+  readonly host?: unknown;
+  readonly dev?: unknown;
+  readonly metric?: unknown;
+  readonly protocol?: unknown;
+  readonly table?: unknown;
+  readonly type?: unknown;
+  readonly tos?: unknown;
+  readonly prefsrc?: unknown;
+  readonly flags?: unknown;
+  readonly nexthops?: unknown;
+}
+
+export function parseLinks(json: string): Links {
+  return new Map(rowsOf(json).map((row) => [text(row, 'ifname'), number(row, 'ifindex', 0)]));
+}
+
+/** The routes of `family` in the order printed; rows of another family are left out. */
+export function parseRoutes(
+  json: string,
+  family: Family,
+  table: number,
+  links: Links,
+): KernelRoute[] {
+  const routes: KernelRoute[] = [];
+  for (const row of rowsOf(json)) {
+    const prefix = prefixOfRow(row, family);
+    // Where the kernel has no IPv6, a dump of it answers with the routes of all other families.
+    if (prefix.address.family !== family) continue;
+    const base = baseOf(row, prefix, table);
+    const nexthops = row.nexthops;
+    if (nexthops === undefined) {
+      routes.push({ ...base, ...nexthopOf(row, links) });
+      continue;
+    }
+    const hops = arrayOf(nexthops).map((hop) => nexthopOf(hop, links));
+    // IPv6 keeps siblings as routes of their own and can delete each; IPv4 keeps one route of several next hops.
+    if (family === 6) routes.push(...hops.map((hop) => ({ ...base, ...hop })));
+    else
+      routes.push({
+        ...base,
+        gateway: undefined,
+        device: 0,
+        linkDown: hops.every((hop) => hop.linkDown),
+      });
+  }
+  return routes;
+}
+
+function baseOf(row: Row, prefix: Prefix, table: number) {
+  const source = row.prefsrc === undefined ? undefined : address(row, 'prefsrc');
+  return {
+    prefix,
+    metric: number(row, 'metric', prefix.address.family === 6 ? 1024 : 0),
+    protocol: number(row, 'protocol', PROTOCOL_BOOT),
+    table: number(row, 'table', table),
+    type: number(row, 'type', TYPE_UNICAST),
+    tos: number(row, 'tos', 0),
+    source,
+  };
+}
+
+function nexthopOf(row: Row, links: Links): Pick<KernelRoute, 'gateway' | 'device' | 'linkDown'> {
+  const flags = row.flags;
+  const linkDown = Array.isArray(flags) && flags.includes('linkdown');
+  const via = row.via;
+  let gateway: Address | undefined;
+  if (row.gateway !== undefined) gateway = address(row, 'gateway');
+  else if (via !== undefined) gateway = address(rowOf(via), 'host');
+  return {
+    gateway,
+    device: row.dev === undefined ? 0 : deviceOf(text(row, 'dev'), links),
+    linkDown,
+  };
+}
+
+function deviceOf(name: string, links: Links): number {
+  const index = links.get(name) ?? Number(/^if(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+  if (Number.isNaN(index)) throw misread(`device ${name} is not among the links`);
+  return index;
+}
+
+function prefixOfRow(row: Row, family: Family): Prefix {
+  const dst = text(row, 'dst');
+  if (dst === 'default') return DEFAULT[family];
+  if (dst.includes('/')) {
+    const parsed = parseInterfaceAddress(dst);
+    if (parsed !== undefined) return parsed.prefix;
+  } else {
+    const host = parseAddress(dst);
+    if (host !== undefined) return prefixOf(host, host.family === 4 ? 32 : 128);
+  }
+  throw misread(`destination ${dst}`);
+}
+
+const DEFAULT: Readonly<Record<Family, Prefix>> = {
+  4: prefixOf({ family: 4, value: 0, text: '0.0.0.0' }, 0),
+  6: prefixOf({ family: 6, value: 0n, text: '::' }, 0),
+};
+
+function rowsOf(json: string): Row[] {
+  // iproute2 before 5.0 prints nothing at all where there is nothing to show.
+  if (json.trim() === '') return [];
+  try {
+    // An empty object stands for a link that is filtered out.
+    return arrayOf(JSON.parse(json)).filter((row) => Object.keys(row).length > 0);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw misread(error.message);
+    throw error;
+  }
+}
+
+function arrayOf(value: unknown): Row[] {
+  if (!Array.isArray(value)) throw misread('no array');
+  return value.map(rowOf);
+}
+
+function rowOf(value: unknown): Row {
+  if (typeof value !== 'object' || value === null) throw misread('a row that is no object');
+  return { ...value };
+}
+
+function text(row: Row, name: keyof Row): string {
+  const value = row[name];
+  if (typeof value !== 'string') throw misread(`${name} ${String(value)}`);
+  return value;
+}
+
+/** Numbers come as numbers, as strings with -N, and the type of service in hex. */
+function number(row: Row, name: keyof Row, absent: number): number {
+  const value = row[name];
+  if (value === undefined) return absent;
+  const parsed = value === '' ? Number.NaN : Number(value);
+  if (!Number.isInteger(parsed)) throw misread(`${name} ${String(value)}`);
+  return parsed;
+}
+
+function address(row: Row, name: keyof Row): Address {
+  const parsed = parseAddress(text(row, name));
+  if (parsed === undefined) throw misread(`${name} ${String(row[name])}`);
+  return parsed;
+}
+
+function misread(what: string): RouteDriverError {
+  return new RouteDriverError(`ip printed what this driver cannot read: ${what}`);
+}
