@@ -9,8 +9,18 @@ export function needs(...things: string[]): string | undefined {
 }
 
 function isThere(thing: string): boolean {
-  if (thing === 'root') return process.getuid?.() === 0;
+  return thing === 'root' ? process.getuid?.() === 0 : findProgram(thing) !== undefined;
+}
+
+/** The path of a program, or undefined: named by a variable ($ETCD or $HOSTGW_ETCD for etcd), else found in PATH. */
+export function findProgram(name: string): string | undefined {
+  const variable = name.toUpperCase();
+  const named = [process.env[variable], process.env[`HOSTGW_${variable}`]];
   // sbin is not in every user's PATH.
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  return folders.some((folder) => existsSync(join(folder, thing)));
+  const files = [
+    ...named.filter((file) => file?.includes('/')),
+    ...folders.map((f) => join(f, name)),
+  ];
+  return files.find((file) => file !== undefined && existsSync(file));
 }

@@ -1,0 +1,66 @@
+/** What goes into the watch core, what comes out, and its times. */
+import type { BackoffOptions } from '../core/index.ts';
+import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
+
+/** Where an answer comes from: the store's revision and the cluster's id, '0' if the answer holds none (grpc-proxy). */
+export interface Header {
+  readonly revision: number;
+  readonly clusterId: string;
+}
+
+/** Every answer carries the attempt number of the request that it answers; an answer to an older one is dropped. */
+export type WatchInput =
+  | { readonly type: 'start' }
+  | {
+      readonly type: 'listed';
+      readonly attempt: number;
+      readonly header: Header;
+      readonly entries: readonly KeyValue[];
+    }
+  | { readonly type: 'opened'; readonly attempt: number; readonly header: Header }
+  | {
+      readonly type: 'events';
+      readonly attempt: number;
+      readonly header: Header;
+      readonly events: readonly WatchEvent[];
+    }
+  /** The stream is alive; its header is no proof that events up to there have arrived (etcd 3.4). */
+  | { readonly type: 'progress'; readonly attempt: number; readonly header: Header }
+  | { readonly type: 'probed'; readonly attempt: number; readonly header: Header }
+  /** The events asked for are gone from etcd's history. */
+  | { readonly type: 'compacted'; readonly attempt: number }
+  | { readonly type: 'failed'; readonly attempt: number; readonly reason: string };
+
+export type WatchOutput =
+  | { readonly type: 'list'; readonly attempt: number }
+  | { readonly type: 'open'; readonly attempt: number; readonly from: number }
+  /** progress: ask the stream of this attempt for a sign of life. probe: a cheap read, answered by `probed` or `failed`. */
+  | { readonly type: 'ask'; readonly attempt: number; readonly what: 'progress' | 'probe' }
+  /** End the stream of this attempt. `stalled`: it was silent when it owed something, so its endpoint is suspect. */
+  | { readonly type: 'cancel'; readonly attempt: number; readonly stalled: boolean }
+  | { readonly type: 'feed'; readonly item: WatchFeed };
+
+/** All in milliseconds. */
+export interface WatchTimes {
+  /** After so long without a word a probe is sent. */
+  readonly quietMs: number;
+  /** A probe without an answer for so long is a missed one. */
+  readonly probeMs: number;
+  /** A stream that a probe has shown to be behind must give a sign of life in this time; see `Debt`. */
+  readonly owedMs: number;
+  readonly owedMaxMs: number;
+  /** A list or an opening without an answer for so long has failed. The rim answers sooner. */
+  readonly listMs: number;
+  readonly openMs: number;
+  readonly backoff: BackoffOptions;
+}
+
+export const WATCH_TIMES: WatchTimes = {
+  quietMs: 2_000,
+  probeMs: 3_000,
+  owedMs: 2_000,
+  owedMaxMs: 300_000,
+  listMs: 60_000,
+  openMs: 5_000,
+  backoff: { firstMs: 50, maxMs: 1_000 },
+};
