@@ -1,0 +1,23 @@
+/** Leases: what they say, who is believed, and the life of our own. */
+export type { PublicAddresses, ReadLease, Subnets } from './codec.ts';
+export type { JudgeContext, Peer, Verdict } from './judge.ts';
+export {
+  Keeper,
+  type KeeperInput,
+  type KeeperOptions,
+  type KeeperOutput,
+  type KeeperState,
+} from './keeper.ts';
+export { Own } from './own.ts';
+export type {
+  ConfigState,
+  HeldSubnet,
+  OwnInput,
+  OwnOptions,
+  OwnOutput,
+  OwnStatus,
+} from './ownTypes.ts';
+export { type BookChanges, PeerBook, type PeerRouteChange, type PeerStatus } from './peerBook.ts';
+export { type LoadedState, loadState, type OwnState, saveState } from './state.ts';
+export { BACKEND_TYPE, type Lease, type Surroundings } from './types.ts';
+export { type LeaseFeed, LeaseView } from './view.ts';

@@ -1,0 +1,161 @@
+/**
+ * Who is believed: one lease against the network config, our own subnet and this host's surroundings.
+ * What depends on other leases (overlap, their gateways) is the peer book's.
+ */
+import type { NetworkConfig, SubnetRange } from '../config/network.ts';
+import {
+  type Address,
+  containsAddress,
+  containsPrefix,
+  type Family,
+  isUnicast,
+  lastAddress,
+  overlaps,
+  type Prefix,
+} from '../ip/index.ts';
+import type { Subnets } from './codec.ts';
+import { BACKEND_TYPE, type Lease, type Surroundings } from './types.ts';
+
+export interface JudgeContext {
+  readonly config: NetworkConfig;
+  /** What this host holds, with the name of its key; undefined while it holds nothing. */
+  readonly own: (Subnets & { readonly name: string }) | undefined;
+  readonly surroundings: Surroundings;
+}
+
+/** What a believed lease asks for. */
+export interface Peer {
+  readonly prefix: Prefix;
+  readonly gateway: Address;
+}
+
+/** `off-link` is told apart from `refused`: it may become true without the lease being touched. */
+export type Verdict =
+  | { readonly kind: 'ours' }
+  | {
+      readonly kind: 'believed';
+      readonly peers: readonly Peer[];
+      /** Why one family of the lease has no route, where only the other has. */
+      readonly note: string | undefined;
+    }
+  | { readonly kind: 'off-link'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'other-backend'; readonly reason: string };
+
+/** Judges one lease by itself (design rule: no lease is believed unseen). Each reason is one sentence. */
+export function judge(lease: Lease, context: JudgeContext): Verdict {
+  if (lease.name === context.own?.name) return { kind: 'ours' };
+  const name = `lease ${lease.name}`;
+  if (lease.backendType !== BACKEND_TYPE) {
+    const type = lease.backendType === '' ? 'no backend type' : `backend ${lease.backendType}`;
+    return { kind: 'other-backend', reason: `${name} is of ${type}, not ${BACKEND_TYPE}` };
+  }
+  const peers: Peer[] = [];
+  const offLink: string[] = [];
+  for (const half of halvesOf(lease, context.config)) {
+    const wrong = half.gateway === undefined ? `names no ${half.field}` : broken(half, context);
+    if (wrong !== undefined) return { kind: 'refused', reason: `${name} ${wrong}` };
+    const { prefix, gateway } = half;
+    if (gateway === undefined) continue;
+    if (context.surroundings.onLink.some((link) => containsAddress(link, gateway)))
+      peers.push({ prefix, gateway });
+    else
+      offLink.push(
+        `${name} has gateway ${gateway.text}, which is not on-link: no prefix of the uplink holds it`,
+      );
+  }
+  const [reason] = offLink;
+  if (peers.length > 0) return { kind: 'believed', peers, note: reason };
+  if (reason !== undefined) return { kind: 'off-link', reason };
+  const has = lease.subnet === undefined ? 'IPv6' : 'IPv4';
+  return { kind: 'refused', reason: `${name} is ${has} only, which the network config is not` };
+}
+
+interface Half {
+  readonly family: Family;
+  readonly field: 'PublicIP' | 'PublicIPv6';
+  readonly prefix: Prefix;
+  readonly gateway: Address | undefined;
+  readonly range: SubnetRange;
+}
+
+/** The families that both the lease and the config have. */
+function halvesOf(lease: Lease, config: NetworkConfig): Half[] {
+  const halves: Half[] = [];
+  const add = (
+    family: Family,
+    field: Half['field'],
+    prefix: Prefix | undefined,
+    gateway: Address | undefined,
+    range: SubnetRange | undefined,
+  ): void => {
+    if (prefix !== undefined && range !== undefined)
+      halves.push({ family, field, prefix, gateway, range });
+  };
+  add(4, 'PublicIP', lease.subnet, lease.publicIp, config.v4);
+  add(6, 'PublicIPv6', lease.subnet6, lease.publicIp6, config.v6);
+  return halves;
+}
+
+function broken(half: Half, context: JudgeContext): string | undefined {
+  return brokenPrefix(half, context) ?? brokenGateway(half, context.surroundings);
+}
+
+function brokenPrefix({ prefix, range }: Half, context: JudgeContext): string | undefined {
+  const { surroundings, own } = context;
+  if (!containsPrefix(range.network, prefix)) return `is outside Network ${range.network.text}`;
+  // Prefixes have no host bits, so one of the right length inside Network is also aligned.
+  if (prefix.length !== range.subnetLength)
+    return `has length ${prefix.length}, but SubnetLen is ${range.subnetLength}`;
+  for (const ours of [own?.subnet, own?.subnet6])
+    if (ours !== undefined && overlaps(prefix, ours)) return `overlaps our own ${ours.text}`;
+  for (const link of surroundings.connected) {
+    if (containsPrefix(prefix, link))
+      return `${link.text === prefix.text ? 'equals' : 'contains'} the connected prefix ${link.text}`;
+    // A LAN of 10.0.0.0/8 with Network 10.100.0.0/16 is legal: then every subnet lies inside the LAN.
+    if (containsPrefix(link, prefix) && !containsPrefix(link, range.network))
+      return `lies inside the connected prefix ${link.text}`;
+  }
+  for (const local of surroundings.localAddresses)
+    if (containsAddress(prefix, local)) return `holds this host's address ${local.text}`;
+  for (const router of surroundings.defaultGateways)
+    if (containsAddress(prefix, router)) return `holds the default gateway ${router.text}`;
+  return undefined;
+}
+
+function brokenGateway({ prefix, gateway }: Half, surroundings: Surroundings): string | undefined {
+  if (gateway === undefined) return undefined;
+  const name = `has gateway ${gateway.text}, which is`;
+  if (!isUnicast(gateway)) return `${name} ${nonUnicast(gateway)}`;
+  if (surroundings.localAddresses.some((local) => local.text === gateway.text))
+    return `${name} this host's own address`;
+  // A /31 or /32 has no broadcast address (RFC 3021), nor has IPv6.
+  for (const link of surroundings.connected)
+    if (gateway.family === 4 && link.length < 31 && lastAddress(link).text === gateway.text)
+      return `${name} the broadcast address of ${link.text}`;
+  if (containsAddress(prefix, gateway)) return `${name} inside the lease's own subnet`;
+  return undefined;
+}
+
+function nonUnicast(address: Address): string {
+  if (address.family === 4) {
+    const first = address.value >>> 24;
+    if (first === 127) return 'a loopback address';
+    if (first >= 224 && first < 240) return 'a multicast address';
+    return address.value === 0xffffffff ? 'the broadcast address' : 'not a unicast address';
+  }
+  if (address.value === 1n) return 'the loopback address';
+  return address.value >> 120n === 0xffn ? 'a multicast address' : 'not a unicast address';
+}
+
+/** What is legal but worth one warning: a Network inside a connected prefix shadows part of that link. */
+export function warningsFor({ config, surroundings }: JudgeContext): string[] {
+  const warnings: string[] = [];
+  for (const range of [config.v4, config.v6])
+    for (const link of surroundings.connected)
+      if (range !== undefined && containsPrefix(link, range.network))
+        warnings.push(
+          `Network ${range.network.text} lies inside the connected prefix ${link.text}: hosts of that link with addresses in a peer's subnet cannot be reached`,
+        );
+  return warnings;
+}

@@ -1,0 +1,300 @@
+/**
+ * Our subnet's life: found, asked for, held, asked for again; given up only when etcd proves another owner.
+ * It decides (ownPlan) from what is known now and sends one request at a time. Every write is conditional on the
+ * key's absence or revision, and comes after the state that explains it is on disk.
+ */
+import { type BackoffOptions, backoffMs, type Core, type TimerInput } from '../core/index.ts';
+import { leaseValue, type PublicAddresses, type ReadLease, readLease } from './codec.ts';
+import type { KeeperState } from './keeper.ts';
+import type { KeyPut, StoredKey } from './keys.ts';
+import { stateText, withAddresses } from './ownership.ts';
+import { type Facts, type Plan, planNext } from './ownPlan.ts';
+import { subnetsOf, subnetsText } from './ownText.ts';
+import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
+import type { OwnState } from './state.ts';
+import type { Leases } from './view.ts';
+
+type Pending =
+  | { readonly kind: 'persist'; readonly attempt: number; readonly state: OwnState }
+  | {
+      readonly kind: 'transact';
+      readonly attempt: number;
+      readonly name: string;
+      readonly put: KeyPut;
+    }
+  | { readonly kind: 'read'; readonly attempt: number; readonly name: string };
+
+/** What an answer told about a key, where the view may be older. */
+interface Told {
+  readonly revision: number;
+  readonly read: ReadLease | undefined;
+}
+
+type PutPlan = Extract<Plan, { kind: 'put' }>;
+type HoldPlan = Extract<Plan, { kind: 'hold' }>;
+
+const SAVE_AGAIN_MS = 30_000;
+// Two hosts with one address would otherwise write in turns as fast as etcd answers.
+const CONTEST: BackoffOptions = { firstMs: 2_000, maxMs: 60_000 };
+
+export class Own implements Core<OwnInput, OwnOutput> {
+  readonly #options: OwnOptions;
+  #config: ConfigState = { kind: 'missing' };
+  #view: { readonly revision: number; readonly leases: Leases } | undefined;
+  #keeper: KeeperState = { kind: 'none' };
+  #here: PublicAddresses = { publicIp: undefined, publicIp6: undefined };
+  #own: OwnState | undefined;
+  #leaseId: string | undefined;
+  #saved: string | undefined;
+  #unsaved: { readonly state: string; readonly reason: string } | undefined;
+  #saveAgainAt: number | undefined;
+  readonly #told = new Map<string, Told>();
+  #pending: Pending | undefined;
+  #attempt = 0;
+  /** The key whose transaction had no answer. */
+  #readBack: string | undefined;
+  #failures = 0;
+  #retryAt: number | undefined;
+  #contests = 0;
+  #contestAt: number | undefined;
+  /** The wait of this contest is over. */
+  #contestReady = false;
+  #announced: string | undefined;
+  /** Added to every sentence until a transaction is answered. */
+  #trouble = '';
+  #said = '';
+  #status: OwnStatus = 'waiting';
+  #what = '';
+  #out: OwnOutput[] = [];
+
+  constructor(options: OwnOptions) {
+    this.#options = options;
+    this.#own = options.state;
+    this.#leaseId = options.state?.etcdLease;
+    this.#saved = options.state && stateText(options.state);
+  }
+
+  get deadline(): number | undefined {
+    const times = [this.#retryAt, this.#saveAgainAt, this.#contestAt];
+    const set = times.filter((at) => at !== undefined);
+    return set.length === 0 ? undefined : Math.min(...set);
+  }
+
+  handle(input: OwnInput | TimerInput, now: number): OwnOutput[] {
+    this.#take(input, now);
+    if (this.#retryAt !== undefined && now >= this.#retryAt) this.#retryAt = undefined;
+    if (this.#contestAt !== undefined && now >= this.#contestAt) {
+      this.#contestAt = undefined;
+      this.#contestReady = true;
+    }
+    if (this.#saveAgainAt !== undefined && now >= this.#saveAgainAt) {
+      this.#saveAgainAt = undefined;
+      this.#unsaved = undefined;
+    }
+    if (this.#pending === undefined && this.#retryAt === undefined) this.#proceed(now);
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  #take(input: OwnInput | TimerInput, now: number): void {
+    switch (input.type) {
+      case 'config':
+        this.#config = input.config;
+        break;
+      case 'view':
+        // A restored or replaced cluster counts anew: what was told before is of another history.
+        if (input.revision < (this.#view?.revision ?? 0)) this.#told.clear();
+        this.#view = { revision: input.revision, leases: input.leases };
+        for (const [name, { revision }] of this.#told)
+          if (revision <= input.revision) this.#told.delete(name);
+        break;
+      case 'keeper':
+        this.#keeper = input.state;
+        break;
+      case 'addresses':
+        this.#here = { publicIp: input.publicIp, publicIp6: input.publicIp6 };
+        break;
+      case 'timer':
+        break;
+      default:
+        if (input.attempt === this.#pending?.attempt) this.#answered(this.#pending, input, now);
+    }
+  }
+
+  #answered(pending: Pending, answer: Extract<OwnInput, { attempt: number }>, now: number): void {
+    this.#pending = undefined;
+    if (answer.type === 'failed') {
+      this.#failed(pending, answer.reason, now);
+    } else if (pending.kind === 'persist') {
+      this.#saved = stateText(pending.state);
+      this.#unsaved = undefined;
+      this.#saveAgainAt = undefined;
+    } else if (pending.kind === 'transact' && answer.type === 'transacted') {
+      this.#failures = 0;
+      this.#trouble = '';
+      const { revision } = answer.answer;
+      const { key, value, lease } = pending.put;
+      const entry = answer.answer.succeeded
+        ? { key, value, lease, createRevision: revision, modRevision: revision }
+        : answer.answer.current.find((current) => current.key === key);
+      this.#tell(pending.name, entry, revision);
+    } else if (pending.kind === 'read' && answer.type === 'readBack') {
+      this.#readBack = undefined;
+      // An absent key has no revision: any view that comes after this answer counts for more.
+      this.#tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0);
+    }
+  }
+
+  #tell(name: string, entry: StoredKey | undefined, revision: number): void {
+    this.#told.set(name, { revision, read: entry && readLease(name, entry) });
+  }
+
+  #failed(pending: Pending, reason: string, now: number): void {
+    if (pending.kind === 'persist') {
+      // The disk makes a restart certain of what is ours; etcd's conditions keep everybody safe without it.
+      this.#unsaved = { state: stateText(pending.state), reason };
+      this.#saveAgainAt = now + SAVE_AGAIN_MS;
+      return;
+    }
+    this.#failures += 1;
+    this.#retryAt = now + backoffMs(this.#failures, this.#options.retry, this.#options.random);
+    if (pending.kind === 'transact') {
+      this.#readBack = pending.name;
+      // A put fails as well if its etcd lease is gone: let the keeper look.
+      if (pending.put.lease !== '0') this.#out.push({ type: 'want', id: pending.put.lease });
+    }
+    this.#trouble = `; etcd gave no answer about key ${pending.name}: ${reason}`;
+    this.#say(this.#status, this.#what);
+  }
+
+  #proceed(now: number): void {
+    if (this.#readBack !== undefined) {
+      const name = this.#readBack;
+      const attempt = this.#next();
+      this.#pending = { kind: 'read', attempt, name };
+      this.#out.push({ type: 'read', attempt, key: this.#options.subnetsPrefix + name });
+      return;
+    }
+    let plan = planNext(this.#facts());
+    // Forgetting leads to choosing, and what is chosen is free or has our address: this ends.
+    while (plan.kind === 'forget' || plan.kind === 'choose') {
+      if (plan.kind === 'forget') {
+        this.#own = undefined;
+        if (plan.outgrown) this.#leaseId = undefined;
+      } else {
+        this.#say(plan.say.status, plan.say.sentence);
+        this.#leaseId ??= this.#options.newLeaseId();
+        const etcdLease = this.#leaseId;
+        this.#own = { subnet: plan.name, held: false, etcdLease, addresses: [] };
+      }
+      plan = planNext(this.#facts());
+    }
+    if (!(plan.kind === 'put' && plan.contested)) {
+      this.#contestAt = undefined;
+      this.#contestReady = false;
+    }
+    if (plan.kind === 'hold') this.#hold(plan);
+    else {
+      if (plan.say !== undefined) this.#say(plan.say.status, plan.say.sentence);
+      if (plan.kind === 'put') this.#put(plan, now);
+    }
+  }
+
+  #facts(): Facts {
+    const { configKey, subnetsPrefix, previous, seed } = this.#options;
+    return {
+      config: this.#config,
+      leases: this.#newest(),
+      here: this.#here,
+      own: this.#own,
+      announced: this.#announced !== undefined,
+      configKey,
+      subnetsPrefix,
+      previous,
+      seed,
+    };
+  }
+
+  /** The view, with what answers have told since; usually that is nothing, and the view itself. */
+  #newest(): Leases | undefined {
+    if (this.#view === undefined || this.#told.size === 0) return this.#view?.leases;
+    const newest = new Map(this.#view.leases);
+    for (const [name, { read }] of this.#told)
+      if (read === undefined) newest.delete(name);
+      else newest.set(name, read);
+    return newest;
+  }
+
+  #hold({ reservation, here }: HoldPlan): void {
+    if (this.#own === undefined) return;
+    const own = { ...withAddresses(this.#own, here), held: true };
+    this.#own = own;
+    const text = [own.subnet, reservation, here.publicIp?.text, here.publicIp6?.text].join();
+    if (this.#announced !== text) {
+      this.#announced = text;
+      const lease = { name: own.subnet, ...subnetsOf(own.subnet), ...here, reservation };
+      this.#out.push({ type: 'held', lease });
+    }
+    if (!reservation) this.#wantKeeper(own.etcdLease);
+    const subnet = subnetsText(own.subnet);
+    if (!reservation && this.#keeper.kind === 'doubtful')
+      this.#say('doubtful', `holding subnet ${subnet}: ${this.#keeper.reason}`);
+    else this.#say('held', `lease acquired: subnet ${subnet}${reservation ? ', reserved' : ''}`);
+    this.#persist(own);
+  }
+
+  /** Puts our value on our key, once the state is on disk and the etcd lease is there. */
+  #put({ condition, lease, here, contested }: PutPlan, now: number): void {
+    if (this.#own === undefined) return;
+    if (contested && !this.#contestReady) {
+      if (this.#contestAt !== undefined) return;
+      this.#contests += 1;
+      this.#contestAt = now + backoffMs(this.#contests, CONTEST, this.#options.random);
+      return;
+    }
+    const own = withAddresses(this.#own, here);
+    this.#own = own;
+    if (this.#persist(own)) return;
+    if (lease !== '0' && !this.#wantKeeper(lease)) return;
+    const key = this.#options.subnetsPrefix + own.subnet;
+    const put: KeyPut = { type: 'put', key, value: leaseValue(here), lease };
+    const attempt = this.#next();
+    this.#pending = { kind: 'transact', attempt, name: own.subnet, put };
+    const transaction = { compare: [{ key, ...condition }], writes: [put] };
+    this.#out.push({ type: 'transact', attempt, transaction });
+  }
+
+  /** Whether the etcd lease is there; if nobody keeps it, the keeper is asked to. */
+  #wantKeeper(id: string): boolean {
+    const keeper = this.#keeper;
+    if (keeper.kind === 'none' || keeper.kind === 'lost' || keeper.id !== id)
+      this.#out.push({ type: 'want', id });
+    return keeper.kind === 'held' && keeper.id === id;
+  }
+
+  /** Whether the state still has to be written first; then a write is under way. */
+  #persist(state: OwnState): boolean {
+    const text = stateText(state);
+    if (text === this.#saved || text === this.#unsaved?.state) return false;
+    const attempt = this.#next();
+    this.#pending = { kind: 'persist', attempt, state };
+    this.#out.push({ type: 'persist', attempt, state });
+    return true;
+  }
+
+  #next(): number {
+    this.#attempt += 1;
+    return this.#attempt;
+  }
+
+  #say(status: OwnStatus, what: string): void {
+    this.#status = status;
+    this.#what = what;
+    const saving = this.#unsaved && `; the state could not be saved: ${this.#unsaved.reason}`;
+    const sentence = `${what}${this.#trouble}${saving ?? ''}`;
+    if (this.#said === `${status} ${sentence}`) return;
+    this.#said = `${status} ${sentence}`;
+    this.#out.push({ type: 'status', status, sentence });
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * What to do next about our own subnet, given all that is known: a pure function, asked again after each input.
+ * It never looks at what happened before; so a lost answer, a late view or a restart leads back to the same path.
+ */
+import type { NetworkConfig } from '../config/network.ts';
+import type { Prefix } from '../ip/index.ts';
+import { candidates, fits } from './allocator.ts';
+import { type PublicAddresses, type ReadLease, type Subnets, subnetName } from './codec.ts';
+import { namesUs, type Ownership, ownershipOf } from './ownership.ts';
+import { configText, fullText, pickingText, rangeText, subnetsOf, subnetsText } from './ownText.ts';
+import type { ConfigState, OwnStatus } from './ownTypes.ts';
+import type { OwnState } from './state.ts';
+
+export interface Facts {
+  readonly config: ConfigState;
+  /** All leases, the newest that is known of each; undefined before the first complete view. */
+  readonly leases: ReadonlyMap<string, ReadLease> | undefined;
+  readonly here: PublicAddresses;
+  /** The subnet that we hold, or are about to ask for. */
+  readonly own: OwnState | undefined;
+  /** We have said in this run that `own` is ours. */
+  readonly announced: boolean;
+  /** Named in sentences. */
+  readonly configKey: string;
+  readonly subnetsPrefix: string;
+  readonly previous: Subnets | undefined;
+  readonly seed: string;
+}
+
+export type Condition =
+  | { readonly is: 'absent' }
+  | { readonly is: 'modRevision'; readonly revision: number };
+
+interface Said {
+  readonly status: OwnStatus;
+  readonly sentence: string;
+}
+
+export type Plan =
+  /** Nothing to write; undefined: nothing new to say either. */
+  | { readonly kind: 'wait'; readonly say: Said | undefined }
+  | { readonly kind: 'choose'; readonly name: string; readonly say: Said }
+  /** `own` does not fit the config (`outgrown`), or another host was faster: plan again without it. */
+  | { readonly kind: 'forget'; readonly outgrown: boolean }
+  | {
+      readonly kind: 'put';
+      readonly condition: Condition;
+      readonly lease: string;
+      readonly here: PublicAddresses;
+      readonly say: Said | undefined;
+      /** Another writer has our address: answer it slowly. */
+      readonly contested: boolean;
+    }
+  | { readonly kind: 'hold'; readonly reservation: boolean; readonly here: PublicAddresses };
+
+export function planNext(facts: Facts): Plan {
+  const { config, leases, own, announced } = facts;
+  const wait = (status: OwnStatus, sentence: string): Plan => ({
+    kind: 'wait',
+    say: { status, sentence },
+  });
+  if (config.kind !== 'valid') {
+    const sentence = configText(config, facts.configKey);
+    return own === undefined || !announced
+      ? wait('waiting', sentence)
+      : wait('held', `holding subnet ${subnetsText(own.subnet)}, ${sentence}`);
+  }
+  if (leases === undefined)
+    return announced
+      ? { kind: 'wait', say: undefined }
+      : wait('waiting', `waiting for the leases in etcd under ${facts.subnetsPrefix}`);
+  const here = hereFor(config.config, facts.here);
+  if (here === undefined)
+    return wait(
+      announced ? 'held' : 'waiting',
+      'waiting for an address of this host in each family of the network config',
+    );
+  if (own === undefined) return choose(facts, config.config, leases, here);
+  if (!fits(config.config, subnetsOf(own.subnet))) {
+    // Given up only at a start, and with it the etcd lease: the old key ends by itself.
+    if (!announced) return { kind: 'forget', outgrown: true };
+    return wait(
+      'held',
+      `holding subnet ${subnetsText(own.subnet)}, which the network config no longer contains: a restart would pick a new subnet from ${rangeText(config.config)}`,
+    );
+  }
+  return planOwned(own, ownershipOf(leases.get(own.subnet), own, here), here, announced);
+}
+
+function planOwned(
+  own: OwnState,
+  owner: Ownership,
+  here: PublicAddresses,
+  announced: boolean,
+): Plan {
+  const subnet = subnetsText(own.subnet);
+  const put = (condition: Condition, lease: string, say?: Said, contested = false): Plan => ({
+    kind: 'put',
+    condition,
+    lease,
+    here,
+    say,
+    contested,
+  });
+  const doubt = (sentence: string): Said => ({ status: 'doubtful', sentence });
+  if (owner.kind === 'absent') {
+    const say: Said = own.held
+      ? {
+          status: 'recreating',
+          sentence: `subnet ${subnet} is ours but not in etcd: asking for it`,
+        }
+      : { status: 'creating', sentence: `asking etcd for subnet ${subnet}` };
+    return put({ is: 'absent' }, own.etcdLease, say);
+  }
+  const unchanged: Condition = { is: 'modRevision', revision: owner.modRevision };
+  switch (owner.kind) {
+    case 'ours':
+      if (owner.matches) return { kind: 'hold', reservation: owner.reservation, here };
+      return put(unchanged, owner.reservation ? '0' : own.etcdLease);
+    case 'adoptable': {
+      if (!announced) return put(unchanged, own.etcdLease);
+      const sentence = `another writer with our address has written key ${own.subnet} (revision ${owner.modRevision}): taking it back`;
+      return put(unchanged, own.etcdLease, doubt(sentence), true);
+    }
+    case 'former': {
+      const sentence = `key ${own.subnet} has ${owner.address}, an address that this host had, under an etcd lease that is not ours: nothing is written until it goes`;
+      return { kind: 'wait', say: doubt(sentence) };
+    }
+    case 'foreign': {
+      if (!own.held) return { kind: 'forget', outgrown: false };
+      const sentence = `subnet ${subnet} belongs to ${owner.owner} in etcd (key ${own.subnet}, revision ${owner.modRevision}): this host stops writing to it, and takes it again when that key goes`;
+      return { kind: 'wait', say: { status: 'superseded', sentence } };
+    }
+  }
+}
+
+/** By address, else the previous subnet, else the first free one in our own order. */
+function choose(
+  { previous, seed }: Facts,
+  config: NetworkConfig,
+  leases: ReadonlyMap<string, ReadLease>,
+  here: PublicAddresses,
+): Plan {
+  const found =
+    findByAddress(leases, config, here, previous) ??
+    candidates({ config, taken: takenBy(leases, config), previous, seed }).next().value;
+  if (found === undefined)
+    return { kind: 'wait', say: { status: 'full', sentence: fullText(config) } };
+  return {
+    kind: 'choose',
+    name: subnetName(found),
+    say: { status: 'choosing', sentence: pickingText(config) },
+  };
+}
+
+/** Our addresses in the config's families, as the lease names them; undefined if one is missing. */
+function hereFor(config: NetworkConfig, here: PublicAddresses): PublicAddresses | undefined {
+  const publicIp = config.v4 && here.publicIp;
+  const publicIp6 = config.v6 && here.publicIp6;
+  const missing =
+    (config.v4 !== undefined && publicIp === undefined) ||
+    (config.v6 !== undefined && publicIp6 === undefined);
+  return missing ? undefined : { publicIp, publicIp6 };
+}
+
+/** A subnet that etcd already has under our address: the previous one if it is among them, else the oldest. */
+function findByAddress(
+  leases: ReadonlyMap<string, ReadLease>,
+  config: NetworkConfig,
+  here: PublicAddresses,
+  previous: Subnets | undefined,
+): Subnets | undefined {
+  const wish = previous === undefined ? undefined : subnetName(previous);
+  let best: { readonly lease: Subnets; readonly rank: number } | undefined;
+  for (const read of leases.values()) {
+    if (read.kind !== 'lease' || !namesUs(read.lease, here)) continue;
+    if (!fits(config, read.lease)) continue;
+    const rank = read.lease.name === wish ? -1 : read.lease.createRevision;
+    if (best === undefined || rank < best.rank) best = { lease: read.lease, rank };
+  }
+  return best && { subnet: best.lease.subnet, subnet6: best.lease.subnet6 };
+}
+
+/**
+ * What no new subnet may overlap: every key's prefixes, also of keys that are malformed or refused.
+ * But a prefix that holds all of Network is no subnet of it, and one bad key must not lock out every new host.
+ */
+function takenBy(leases: ReadonlyMap<string, ReadLease>, config: NetworkConfig): Prefix[] {
+  const taken: Prefix[] = [];
+  for (const read of leases.values()) {
+    const { subnet, subnet6 } = read.kind === 'lease' ? read.lease : read;
+    if (subnet !== undefined && subnet.length > (config.v4?.network.length ?? 0))
+      taken.push(subnet);
+    if (subnet6 !== undefined && subnet6.length > (config.v6?.network.length ?? 0))
+      taken.push(subnet6);
+  }
+  return taken;
+}

@@ -1,0 +1,80 @@
+/** What the core of our own subnet takes and gives. */
+import type { NetworkConfig } from '../config/network.ts';
+import type { BackoffOptions, Random } from '../core/index.ts';
+import type { PublicAddresses, Subnets } from './codec.ts';
+import type { KeeperState } from './keeper.ts';
+import type { KeyAnswer, KeyTransaction, StoredKey } from './keys.ts';
+import type { OwnState } from './state.ts';
+import type { Leases } from './view.ts';
+
+export type ConfigState =
+  | { readonly kind: 'missing' }
+  /** One sentence that names the field, the value and the rule. */
+  | { readonly kind: 'invalid'; readonly reason: string }
+  | { readonly kind: 'valid'; readonly config: NetworkConfig };
+
+export type OwnInput =
+  | { readonly type: 'config'; readonly config: ConfigState }
+  /** A complete view; `leases` may be the same, changed map each time. */
+  | { readonly type: 'view'; readonly revision: number; readonly leases: Leases }
+  | { readonly type: 'keeper'; readonly state: KeeperState }
+  /** This host's addresses on its uplink. */
+  | ({ readonly type: 'addresses' } & PublicAddresses)
+  | { readonly type: 'persisted'; readonly attempt: number }
+  | { readonly type: 'transacted'; readonly attempt: number; readonly answer: KeyAnswer }
+  | {
+      readonly type: 'readBack';
+      readonly attempt: number;
+      readonly entry: StoredKey | undefined;
+    }
+  /** Of a persist, transact or read. A transaction that failed may have been done all the same. */
+  | { readonly type: 'failed'; readonly attempt: number; readonly reason: string };
+
+export interface HeldSubnet extends Subnets, PublicAddresses {
+  readonly name: string;
+  /** A key that the operator made for us, without an etcd lease. */
+  readonly reservation: boolean;
+}
+
+export type OwnStatus =
+  | 'waiting'
+  | 'choosing'
+  | 'creating'
+  | 'held'
+  | 'doubtful'
+  | 'recreating'
+  | 'superseded'
+  | 'full';
+
+/** Each persist, transact and read is answered by one input with its attempt number; one is under way at a time. */
+export type OwnOutput =
+  | { readonly type: 'persist'; readonly attempt: number; readonly state: OwnState }
+  | {
+      readonly type: 'transact';
+      readonly attempt: number;
+      readonly transaction: KeyTransaction;
+    }
+  | { readonly type: 'read'; readonly attempt: number; readonly key: string }
+  /** For the keeper. */
+  | { readonly type: 'want'; readonly id: string }
+  /** The subnet is ours; once per change. It stays ours until the process ends, whatever the status says. */
+  | { readonly type: 'held'; readonly lease: HeldSubnet }
+  /** Once per change. */
+  | { readonly type: 'status'; readonly status: OwnStatus; readonly sentence: string };
+
+export interface OwnOptions {
+  /** Named in sentences, e.g. `/coreos.com/network/config`. */
+  readonly configKey: string;
+  /** Ends in `/subnets/`. */
+  readonly subnetsPrefix: string;
+  /** What was on disk. */
+  readonly state: OwnState | undefined;
+  /** From the subnet file. */
+  readonly previous: Subnets | undefined;
+  /** The host's identity: where it starts looking for a free subnet. */
+  readonly seed: string;
+  /** A random etcd lease id, decimal, 1 to 2^63-1. */
+  readonly newLeaseId: () => string;
+  readonly retry: BackoffOptions;
+  readonly random: Random;
+}

@@ -1,0 +1,91 @@
+/**
+ * Whose a key is, seen from this host (design rule: a subnet is for life).
+ * Ours by the etcd lease that we chose, else by our address; foreign if it has neither our etcd lease nor an
+ * address that this host has or had; in between we neither write to it nor give it up.
+ */
+import type { Address } from '../ip/index.ts';
+import type { PublicAddresses, ReadLease } from './codec.ts';
+import type { OwnState } from './state.ts';
+import { BACKEND_TYPE, type Lease } from './types.ts';
+
+export type Ownership =
+  | { readonly kind: 'absent' }
+  | {
+      readonly kind: 'ours';
+      /** The value says what we would write. */
+      readonly matches: boolean;
+      /** A key without an etcd lease: kept as one. */
+      readonly reservation: boolean;
+      readonly modRevision: number;
+    }
+  /** It has our address and hangs on an etcd lease that is not ours: flannel's, or ours of a state that was lost. */
+  | { readonly kind: 'adoptable'; readonly modRevision: number }
+  /** It has an address that this host had, under an etcd lease that is not ours. */
+  | { readonly kind: 'former'; readonly address: string; readonly modRevision: number }
+  | { readonly kind: 'foreign'; readonly owner: string; readonly modRevision: number };
+
+/** Whose `read` is, the key that `own` names; `here` are the addresses that we would write. */
+export function ownershipOf(
+  read: ReadLease | undefined,
+  own: OwnState,
+  here: PublicAddresses,
+): Ownership {
+  if (read === undefined) return { kind: 'absent' };
+  if (read.kind === 'malformed') {
+    const { etcdLease, modRevision } = read;
+    if (etcdLease === own.etcdLease)
+      return { kind: 'ours', matches: false, reservation: false, modRevision };
+    return { kind: 'foreign', owner: 'an owner whose value cannot be read', modRevision };
+  }
+  const { lease } = read;
+  const { modRevision } = lease;
+  const named = [lease.publicIp, lease.publicIp6].filter((address) => address !== undefined);
+  const has = named.some((address) => isHere(address, here));
+  const had = named.find((address) => own.addresses.includes(address.text));
+  const matches = saysTheSame(lease, here);
+  if (lease.etcdLease === own.etcdLease) {
+    if (has || had !== undefined || named.length === 0)
+      return { kind: 'ours', matches, reservation: false, modRevision };
+    // Every address of ours is on disk before it is in etcd: so this was written by a copy of our state.
+    const owner = `${ownerText(lease)}, which uses a copy of this host's state`;
+    return { kind: 'foreign', owner, modRevision };
+  }
+  if (lease.etcdLease === '0' && (has || (had !== undefined && own.held)))
+    return { kind: 'ours', matches, reservation: true, modRevision };
+  if (has) return { kind: 'adoptable', modRevision };
+  if (had !== undefined) return { kind: 'former', address: had.text, modRevision };
+  return { kind: 'foreign', owner: ownerText(lease), modRevision };
+}
+
+/** Whether a lease names one of the addresses. */
+export function namesUs(lease: Lease, here: PublicAddresses): boolean {
+  return [lease.publicIp, lease.publicIp6].some((a) => a !== undefined && isHere(a, here));
+}
+
+const ADDRESSES_MAX = 16;
+
+const isHere = (address: Address, here: PublicAddresses): boolean =>
+  address.text === here.publicIp?.text || address.text === here.publicIp6?.text;
+
+function saysTheSame(lease: Lease, here: PublicAddresses): boolean {
+  return (
+    lease.backendType === BACKEND_TYPE &&
+    lease.publicIp?.text === here.publicIp?.text &&
+    lease.publicIp6?.text === here.publicIp6?.text
+  );
+}
+
+function ownerText({ publicIp, publicIp6 }: Lease): string {
+  return publicIp?.text ?? publicIp6?.text ?? 'an owner without an address';
+}
+
+/** Equal states, equal text, whatever the order of their fields. */
+export const stateText = ({ subnet, held, etcdLease, addresses }: OwnState): string =>
+  JSON.stringify([subnet, held, etcdLease, addresses]);
+
+/** The state with the addresses that we are about to write, the latest last. */
+export function withAddresses(own: OwnState, { publicIp, publicIp6 }: PublicAddresses): OwnState {
+  const now = [publicIp, publicIp6].flatMap((address) => (address ? [address.text] : []));
+  const before = own.addresses.filter((text) => !now.includes(text));
+  return { ...own, addresses: [...before, ...now].slice(-ADDRESSES_MAX) };
+}

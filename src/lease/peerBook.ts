@@ -1,0 +1,258 @@
+/**
+ * All leases and which of them are believed, kept up to date change by change.
+ * The result depends on the leases alone, not on the order in which they were heard of: of two that cannot both
+ * be believed, the one created first is (etcd's create revision), and the other one waits for it to go.
+ */
+import { type Prefix, prefixOf } from '../ip/index.ts';
+import type { Malformed } from './codec.ts';
+import { type JudgeContext, judge, type Peer, type Verdict, warningsFor } from './judge.ts';
+import type { Lease } from './types.ts';
+import type { LeaseChange } from './view.ts';
+
+/** What became of a lease, for users. */
+export type PeerStatus =
+  | Verdict
+  | { readonly kind: 'malformed'; readonly reason: string }
+  /** No network config yet: nothing can be judged. */
+  | { readonly kind: 'unjudged' };
+
+/** A route that is wanted now (gateway), or not any more (undefined). */
+export interface PeerRouteChange {
+  readonly prefix: Prefix;
+  readonly gateway: Peer['gateway'] | undefined;
+}
+
+export interface PeerStatusChange {
+  readonly name: string;
+  /** Undefined: the lease is gone. */
+  readonly status: PeerStatus | undefined;
+}
+
+export interface BookChanges {
+  readonly routes: readonly PeerRouteChange[];
+  readonly statuses: readonly PeerStatusChange[];
+}
+
+type Believed = Extract<Verdict, { kind: 'believed' }>;
+
+/** A lease that is fine by itself, and so contends with others. */
+interface Contender {
+  readonly lease: Lease;
+  readonly verdict: Believed;
+  /** The older believed lease that stands in its way; undefined: it is believed itself. */
+  blocker: Contender | undefined;
+  /** Those whose `blocker` this is. */
+  readonly blocks: Set<Contender>;
+}
+
+interface Kept {
+  readonly source: Lease | Malformed;
+  status: PeerStatus;
+}
+
+export class PeerBook {
+  #context: JudgeContext | undefined;
+  readonly #kept = new Map<string, Kept>();
+  readonly #contenders = new Map<string, Contender>();
+  /** Believed leases by the text of their prefix; all prefixes of a family have one length. */
+  readonly #holders = new Map<string, { peer: Peer; contender: Contender }>();
+  /** Believed leases by the subnet that their gateway would lie in. */
+  readonly #gateways = new Map<string, Set<Contender>>();
+  #routesBefore = new Map<string, { prefix: Prefix; before: string | undefined }>();
+  #statusBefore = new Map<string, PeerStatus | undefined>();
+
+  /** The status of every lease, by name. */
+  get statuses(): ReadonlyMap<string, { readonly status: PeerStatus }> {
+    return this.#kept;
+  }
+
+  /** Every route that is wanted. */
+  routes(): Peer[] {
+    return Array.from(this.#holders.values(), ({ peer }) => peer);
+  }
+
+  /** What is legal but deserves one warning. */
+  warnings(): string[] {
+    return this.#context === undefined ? [] : warningsFor(this.#context);
+  }
+
+  /** Takes changed leases, as LeaseView gives them. */
+  apply(changes: readonly LeaseChange[]): BookChanges {
+    for (const { name, read } of changes) {
+      this.#remember(name);
+      this.#drop(name);
+      if (read === undefined) this.#kept.delete(name);
+      else this.#keep(name, read.kind === 'lease' ? read.lease : read);
+    }
+    return this.#changes();
+  }
+
+  /** Judges every lease again, against another config, other own subnets or other surroundings. */
+  setContext(context: JudgeContext): BookChanges {
+    for (const name of this.#kept.keys()) this.#remember(name);
+    for (const { peer } of this.#holders.values()) this.#touch(peer);
+    this.#contenders.clear();
+    this.#holders.clear();
+    this.#gateways.clear();
+    this.#context = context;
+    // Oldest first: then nobody is believed only to be ousted.
+    const all = [...this.#kept].sort(([, a], [, b]) => byAge(a.source, b.source));
+    for (const [name, { source }] of all) this.#keep(name, source);
+    return this.#changes();
+  }
+
+  #keep(name: string, source: Lease | Malformed): void {
+    const kept: Kept = { source, status: { kind: 'unjudged' } };
+    this.#kept.set(name, kept);
+    if ('reason' in source) {
+      kept.status = { kind: 'malformed', reason: source.reason };
+    } else if (this.#context !== undefined) {
+      const verdict = judge(source, this.#context);
+      kept.status = verdict;
+      if (verdict.kind !== 'believed') return;
+      const contender: Contender = {
+        lease: source,
+        verdict,
+        blocker: undefined,
+        blocks: new Set(),
+      };
+      this.#contenders.set(name, contender);
+      this.#settle([contender]);
+    }
+  }
+
+  #drop(name: string): void {
+    const contender = this.#contenders.get(name);
+    if (contender === undefined) return;
+    this.#contenders.delete(name);
+    if (contender.blocker !== undefined) contender.blocker.blocks.delete(contender);
+    else this.#settle(this.#leave(contender));
+  }
+
+  /**
+   * Decides for each whether it is believed. Who is believed depends only on older leases, so that this ends:
+   * whoever is let in can only oust younger ones, which free still younger ones.
+   */
+  #settle(pending: Contender[]): void {
+    let round = pending;
+    while (round.length > 0) {
+      const next: Contender[] = [];
+      for (const contender of round.sort((a, b) => byAge(a.lease, b.lease))) {
+        const rivals = this.#rivalsOf(contender);
+        const older = rivals.find(({ rival }) => byAge(rival.lease, contender.lease) < 0);
+        if (older !== undefined) {
+          this.#block(contender, older.rival, older.why);
+          continue;
+        }
+        for (const { rival, whyRival } of rivals) {
+          next.push(...this.#leave(rival));
+          this.#block(rival, contender, whyRival);
+        }
+        this.#enter(contender);
+      }
+      round = next;
+    }
+  }
+
+  /** The believed leases that cannot be believed together with this one, and what to say about each side. */
+  #rivalsOf(self: Contender): { rival: Contender; why: string; whyRival: string }[] {
+    const rivals = new Map<Contender, { rival: Contender; why: string; whyRival: string }>();
+    const add = (rival: Contender | undefined, why: string, whyRival: string): void => {
+      if (rival !== undefined && rival !== self && !rivals.has(rival))
+        rivals.set(rival, { rival, why, whyRival });
+    };
+    const older = 'overlaps an older lease of the same subnet,';
+    const holds = 'holds the gateway of the older lease';
+    const held = 'has its gateway inside the subnet of the older lease';
+    for (const peer of self.verdict.peers) {
+      add(this.#holders.get(peer.prefix.text)?.contender, older, older);
+      for (const rival of this.#gateways.get(peer.prefix.text) ?? []) add(rival, holds, held);
+      const around = prefixOf(peer.gateway, peer.prefix.length).text;
+      add(this.#holders.get(around)?.contender, held, holds);
+    }
+    return [...rivals.values()];
+  }
+
+  #enter(contender: Contender): void {
+    for (const peer of contender.verdict.peers) {
+      this.#touch(peer);
+      this.#holders.set(peer.prefix.text, { peer, contender });
+      const around = gatewayKey(peer);
+      const inside = this.#gateways.get(around);
+      if (inside === undefined) this.#gateways.set(around, new Set([contender]));
+      else inside.add(contender);
+    }
+    this.#setStatus(contender, contender.verdict);
+  }
+
+  /** Takes a believed lease out and returns those that it stood in the way of. */
+  #leave(contender: Contender): Contender[] {
+    for (const peer of contender.verdict.peers) {
+      this.#touch(peer);
+      this.#holders.delete(peer.prefix.text);
+      const around = gatewayKey(peer);
+      const inside = this.#gateways.get(around);
+      inside?.delete(contender);
+      if (inside?.size === 0) this.#gateways.delete(around);
+    }
+    const freed = [...contender.blocks];
+    contender.blocks.clear();
+    for (const one of freed) one.blocker = undefined;
+    return freed;
+  }
+
+  #block(contender: Contender, blocker: Contender, why: string): void {
+    contender.blocker = blocker;
+    blocker.blocks.add(contender);
+    const reason = `lease ${contender.lease.name} ${why} ${blocker.lease.name}`;
+    this.#setStatus(contender, { kind: 'refused', reason });
+  }
+
+  #setStatus({ lease }: Contender, status: PeerStatus): void {
+    this.#remember(lease.name);
+    const kept = this.#kept.get(lease.name);
+    if (kept !== undefined) kept.status = status;
+  }
+
+  /** Notes how things were before this call, so that only real differences are told. */
+  #remember(name: string): void {
+    if (!this.#statusBefore.has(name)) this.#statusBefore.set(name, this.#kept.get(name)?.status);
+  }
+
+  #touch({ prefix }: Peer): void {
+    if (this.#routesBefore.has(prefix.text)) return;
+    const before = this.#holders.get(prefix.text)?.peer.gateway.text;
+    this.#routesBefore.set(prefix.text, { prefix, before });
+  }
+
+  #changes(): BookChanges {
+    const routes: PeerRouteChange[] = [];
+    for (const { prefix, before } of this.#routesBefore.values()) {
+      const gateway = this.#holders.get(prefix.text)?.peer.gateway;
+      if (gateway?.text !== before) routes.push({ prefix, gateway });
+    }
+    const statuses: PeerStatusChange[] = [];
+    for (const [name, before] of this.#statusBefore) {
+      const status = this.#kept.get(name)?.status;
+      if (statusText(status) !== statusText(before)) statuses.push({ name, status });
+    }
+    this.#routesBefore = new Map();
+    this.#statusBefore = new Map();
+    return { routes, statuses };
+  }
+}
+
+/** Older first; several keys of one transaction share a create revision, so the name decides then. */
+function byAge(a: Lease | Malformed, b: Lease | Malformed): number {
+  return a.createRevision - b.createRevision || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+}
+
+const gatewayKey = ({ prefix, gateway }: Peer): string => prefixOf(gateway, prefix.length).text;
+
+function statusText(status: PeerStatus | undefined): string {
+  if (status === undefined) return '';
+  if (status.kind !== 'believed')
+    return `${status.kind} ${'reason' in status ? status.reason : ''}`;
+  const routes = status.peers.map(({ prefix, gateway }) => `${prefix.text} via ${gateway.text}`);
+  return `believed ${routes.join()} ${status.note ?? ''}`;
+}
