@@ -1,1 +1,113 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::record::Gateway;
+use crate::testing::{PROTOCOL, filter, in_namespace, ip, route, v4, v6};
 
+fn dumped(filter: &Filter) -> Vec<Route> {
+    let mut found = Vec::new();
+    dump(filter, |route| found.push(route.clone())).unwrap();
+    found
+}
+
+#[test]
+fn ours_are_found_anywhere_and_others_only_inside_the_prefixes() {
+    in_namespace(|device| {
+        for line in [
+            "route add 172.16.1.0/24 via 10.0.0.9 dev v0 proto 77",
+            "route add 10.100.1.0/24 via 10.0.0.9 dev v0 proto boot",
+            "route add 10.101.1.0/24 via 10.0.0.9 dev v0 proto boot",
+            "route add 172.16.2.0/24 via 10.0.0.9 dev v0 proto 77 table 100",
+            "route add fd01:1::/64 via fd00::9 dev v0 proto 77",
+            "route add fd02:1::/64 via fd00::9 dev v0 proto boot",
+            "route add blackhole 10.100.2.0/24 tos 4 metric 9",
+        ] {
+            ip(line);
+        }
+        let boot = Route { protocol: 3, ..route("10.100.1.0", "10.0.0.9", device) };
+        let hole = Route {
+            kind: 6,
+            protocol: 3,
+            tos: 4,
+            metric: 9,
+            device: 0,
+            gateway: None,
+            ..route("10.100.2.0", "10.0.0.9", 0)
+        };
+        let ours = route("172.16.1.0", "10.0.0.9", device);
+        let ours_v6 = route("fd01:1::", "fd00::9", device);
+        assert_eq!(dumped(&filter(&[])), [ours.clone(), ours_v6.clone()]);
+        assert_eq!(dumped(&filter(&[("10.100.0.0", 16)])), [boot, hole, ours, ours_v6]);
+        let wide = dumped(&filter(&[("::", 0)]));
+        assert!(wide.iter().any(|route| route.prefix == v6("fd02:1::") && route.protocol == 3));
+        assert!(
+            wide.iter().any(|route| route.prefix == v6("fd00::") && route.gateway.is_none()),
+            "connected"
+        );
+    });
+}
+
+#[test]
+fn a_table_that_does_not_exist_holds_no_routes_and_large_table_numbers_work() {
+    in_namespace(|device| {
+        let far = Filter { table: 70_000, ..filter(&[("0.0.0.0", 0), ("::", 0)]) };
+        assert_eq!(dumped(&far), []);
+        ip("route add 172.16.1.0/24 via 10.0.0.9 dev v0 proto 77 table 70000");
+        assert_eq!(dumped(&far), [Route { table: 70_000, ..route("172.16.1.0", "10.0.0.9", device) }]);
+    });
+}
+
+#[test]
+fn an_ipv4_multipath_route_has_no_gateway_and_ipv6_siblings_are_routes_of_their_own() {
+    in_namespace(|device| {
+        ip("route add 10.100.1.0/24 proto 77 nexthop via 10.0.0.8 dev v0 nexthop via 10.0.0.9 dev v0");
+        ip("route add fd01:1::/64 via fd00::8 dev v0 proto 77");
+        ip("route append fd01:1::/64 via fd00::9 dev v0 proto 77");
+        let many = Route { gateway: None, device: 0, ..route("10.100.1.0", "10.0.0.9", 0) };
+        let one = |gateway| route("fd01:1::", gateway, device);
+        assert_eq!(dumped(&filter(&[])), [many, one("fd00::8"), one("fd00::9")]);
+    });
+}
+
+#[test]
+fn lost_carrier_source_addresses_and_foreign_gateways_are_seen() {
+    in_namespace(|device| {
+        ip("route add 10.100.1.0/24 via 10.0.0.9 dev v0 proto 77 src 10.0.0.1");
+        ip("route add 10.100.2.0/24 via inet6 fd00::9 dev v0 proto 77");
+        ip("link set v1 down");
+        let found = dumped(&filter(&[]));
+        assert_eq!(found.len(), 2);
+        assert!(
+            found.iter().all(|route| route.link_down && route.device == device && route.protocol == PROTOCOL)
+        );
+        assert_eq!(found[0].source, Some(v4("10.0.0.1")));
+        assert_eq!(found[1].gateway, Some(Gateway { family: Family::V6, address: v6("fd00::9") }));
+    });
+}
+
+#[test]
+fn a_dump_during_changes_is_complete_for_what_does_not_change() {
+    in_namespace(|_| {
+        let mut batch = String::new();
+        for number in 0..2000 {
+            batch += &format!(
+                "route add 172.{}.{}.0/24 via 10.0.0.9 dev v0 proto 77 metric {}\n",
+                16 + number / 256,
+                number % 256,
+                number % 64
+            );
+        }
+        let path = std::env::temp_dir().join(format!("hostgw-dump-{}", std::process::id()));
+        std::fs::write(&path, batch).unwrap();
+        ip(&format!("-batch {}", path.display()));
+        std::fs::remove_file(&path).unwrap();
+        // A child inherits this thread's namespace, and changes a route all the while.
+        let script = "while :; do ip route add 10.200.0.0/24 via 10.0.0.9 dev v0 proto 77; ip route del 10.200.0.0/24; done";
+        let mut changer = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+        for _ in 0..50 {
+            let found = dumped(&filter(&[]));
+            assert!((2000..=2001).contains(&found.len()), "{}", found.len());
+        }
+        changer.kill().unwrap();
+        changer.wait().unwrap();
+    });
+}

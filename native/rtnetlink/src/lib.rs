@@ -11,7 +11,7 @@ mod socket;
 mod wire;
 
 #[cfg(test)]
-#[path = "testing.rs"]
+#[allow(clippy::expect_used)]
 mod testing;
 
 pub use error::Error;

@@ -1,1 +1,88 @@
+#![allow(clippy::unwrap_used)]
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use super::*;
+use crate::testing::{filter, in_namespace, ip, until};
+
+/// A listener whose bits pile up in the number beside it.
+fn listening(filter: Filter) -> (Listener, Arc<AtomicU32>) {
+    let heard = Arc::new(AtomicU32::new(0));
+    let bits = Arc::clone(&heard);
+    let listener = Listener::start(filter, move |new| {
+        bits.fetch_or(new, Ordering::SeqCst);
+    });
+    (listener.unwrap(), heard)
+}
+
+#[test]
+fn routes_of_ours_and_inside_the_prefixes_are_heard_and_no_others() {
+    in_namespace(|_| {
+        let (mut listener, heard) = listening(filter(&[("10.100.0.0", 16)]));
+        let take = || heard.swap(0, Ordering::SeqCst);
+        ip("route add 10.100.1.0/24 via 10.0.0.9 dev v0 proto boot");
+        until("a rival's route inside", || take() == ROUTES);
+        ip("route del 10.100.1.0/24");
+        until("its end", || take() == ROUTES);
+        ip("route add fd01:1::/64 via fd00::9 dev v0 proto 77");
+        until("ours, in IPv6", || take() == ROUTES);
+        ip("route add 10.101.1.0/24 via 10.0.0.9 dev v0 proto boot");
+        ip("route add 10.100.1.0/24 via 10.0.0.9 dev v0 proto boot table 100");
+        ip("addr add 192.0.2.1/32 dev v1");
+        until("the address", || heard.load(Ordering::SeqCst) != 0);
+        // Events come in order: had the two routes been heard, their bit would be here.
+        assert_eq!(take(), ADDRESSES);
+        listener.close();
+        listener.close();
+    });
+}
+
+#[test]
+fn links_are_heard() {
+    in_namespace(|_| {
+        let (_listener, heard) = listening(filter(&[]));
+        ip("link set v1 mtu 1400");
+        until("the link", || heard.load(Ordering::SeqCst) & LINKS != 0);
+    });
+}
+
+#[test]
+fn an_overflow_counts_as_a_change_of_everything() {
+    in_namespace(|_| {
+        let socket = open_socket().unwrap();
+        socket.shrink();
+        for number in 0..100 {
+            ip(&format!("addr add 192.0.2.{number}/32 dev v1"));
+        }
+        let mut buffer = vec![0; BUFFER];
+        assert_eq!(drain(&socket, &mut buffer, &filter(&[])).unwrap(), ALL);
+        assert_eq!(drain(&socket, &mut buffer, &filter(&[])).unwrap(), 0, "and is over");
+    });
+}
+
+#[test]
+fn a_cut_event_counts_as_a_change_of_everything() {
+    in_namespace(|_| {
+        let socket = open_socket().unwrap();
+        ip("addr add 192.0.2.1/32 dev v1");
+        assert_eq!(drain(&socket, &mut [0; 20], &filter(&[])).unwrap(), ALL);
+    });
+}
+
+#[test]
+fn a_closed_listener_calls_nothing_and_leaves_no_descriptor() {
+    in_namespace(|_| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        let mut listener = Listener::start(filter(&[]), move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
+        listener.close();
+        // The closure went with the thread: only then is the counter held once.
+        assert_eq!(Arc::strong_count(&calls), 1);
+        let before = calls.load(Ordering::SeqCst);
+        ip("link set v1 down");
+        assert_eq!(calls.load(Ordering::SeqCst), before);
+    });
+}

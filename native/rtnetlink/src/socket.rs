@@ -68,6 +68,12 @@ impl Socket {
         checked(done as isize).map(drop)
     }
 
+    /// For tests: the smallest receive buffer there is.
+    #[cfg(test)]
+    pub fn shrink(&self) {
+        let _ = self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, &1);
+    }
+
     fn set(&self, level: c_int, option: c_int, value: &c_int) -> io::Result<()> {
         // SAFETY: the pointer is to a c_int that outlives the call, with its size.
         let done = unsafe {

@@ -280,3 +280,7 @@ fn gateway_of(kind: u16, value: &[u8], family: Family) -> Option<Gateway> {
     };
     Some(Gateway { family, address: family.address(bytes)? })
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
