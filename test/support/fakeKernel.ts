@@ -3,7 +3,6 @@
  * Behaves as measured on Linux 6.18 (which errno, which sentence, which order). Driver calls wait in a queue
  * that runs by itself or is stepped by the test; nothing here knows time.
  */
-import { checkOps } from '../../src/route/checkOps.ts';
 import { errnoName, errnoText } from '../../src/route/errno.ts';
 import {
   type ApplyResult,
@@ -14,6 +13,7 @@ import {
   RouteDriverError,
   type RouteOp,
 } from '../../src/route/types.ts';
+import { fakeDriver } from './fakeDriver.ts';
 import { FakeFailures } from './fakeFailures.ts';
 import { FakeHints } from './fakeHints.ts';
 import { checkAdd, type FakeAddress, type FakeLink, interfaceAddress } from './fakeNexthop.ts';
@@ -54,25 +54,14 @@ export class FakeKernel {
 
   /** A driver onto this kernel. Several may be open at once. */
   driver(): RouteDriver {
-    let endListening = (): void => {};
-    return {
-      name: 'fake',
-      dump: (filter) => {
-        const taken = this.failures.take('stale-dump') ? this.#table.dump(filter) : undefined;
-        return this.#call('dump', () => this.dumpNow(filter, taken));
-      },
-      apply: async (ops) => {
-        checkOps(ops);
-        return this.#call('apply', () => this.applyNow(ops));
-      },
-      listen: (filter, onHint) =>
-        this.#call('listen', () => {
-          if (this.failures.take('listen')) throw new RouteDriverError('armed: listen failed');
-          endListening();
-          endListening = this.#hints.listen(filter, onHint);
-        }),
-      close: async () => endListening(),
-    };
+    return fakeDriver({
+      failures: this.failures,
+      hints: this.#hints,
+      call: (name, work) => this.#call(name, work),
+      peek: (filter) => this.#table.dump(filter),
+      dump: (filter, taken) => this.dumpNow(filter, taken),
+      apply: (ops) => this.applyNow(ops),
+    });
   }
 
   /** What calls wait for their step, oldest first. */
@@ -163,7 +152,7 @@ export class FakeKernel {
     this.#hints.send({ addresses: true });
   }
 
-  /** Takes an address away. The last one of its family takes every route of that family and link with it. */
+  /** Takes an address away. The last IPv4 one takes every IPv4 route of the link with it. */
   removeAddress(device: number, text: string): void {
     const { address, prefix } = interfaceAddress(text);
     const { family } = address;
@@ -177,7 +166,7 @@ export class FakeKernel {
       // IPv4 drops a route with its preferred source; IPv6 keeps the route without one.
       if (family === 4 && route.source?.text === address.text) return true;
       if (route.device !== device) return false;
-      if (left.length === 0) return true;
+      if (family === 4 && left.length === 0) return true;
       return connected && route.protocol === PROTOCOL_KERNEL && route.prefix.text === prefix.text;
     });
     if (family === 6) {
