@@ -8,6 +8,8 @@ export interface TcpProxy {
   cut(): void;
   /** Passes nothing on, in either direction, until `flow`; connections stay open. */
   stall(): void;
+  /** Resets each new connection as soon as it is made, or takes them again. */
+  refuse(on: boolean): void;
   flow(): void;
   /** Holds every piece back for so many milliseconds. */
   delay(ms: number): void;
@@ -22,6 +24,7 @@ type Ends = readonly [Socket, Socket];
 export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
   const pairs = new Set<Ends>();
   let stalled = false;
+  let refusing = false;
   let delayMs = 0;
   let taken = 0;
 
@@ -36,6 +39,11 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
     if (stalled) from.pause();
   };
   const server = createServer((client) => {
+    if (refusing) {
+      client.on('error', () => {});
+      client.resetAndDestroy();
+      return;
+    }
     taken += 1;
     const upstream = connect(targetPort, '127.0.0.1');
     const ends: Ends = [client, upstream];
@@ -69,6 +77,9 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
     cut,
     stall: () => setFlow(false),
     flow: () => setFlow(true),
+    refuse(on) {
+      refusing = on;
+    },
     delay(ms) {
       delayMs = ms;
     },
