@@ -1,0 +1,306 @@
+/** Real packets through real nft and iptables of both kinds, in network namespaces. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Clock, type Log, systemClock } from '../../src/core/index.ts';
+import { ForwardRules, type ForwardStatus, type ForwardWanted } from '../../src/host/index.ts';
+import { type Address, type Prefix, parseAddress, parsePrefix } from '../../src/ip/index.ts';
+import { needs } from '../support/needs.ts';
+import { until } from '../support/until.ts';
+import {
+  CONTAINER,
+  docker20,
+  docker28,
+  HOST,
+  type Namespace,
+  PEER_CONTAINER,
+  PEER_HOST,
+  STRANGER,
+  World,
+} from './world.ts';
+
+const prefix = (text: string): Prefix => parsePrefix(text) ?? assert.fail(text);
+const address = (text: string): Address => parseAddress(text) ?? assert.fail(text);
+const skip = needs('root', 'ip', 'unshare', 'nsenter', 'nft', 'iptables', 'busybox');
+const tools = needs('iptables-legacy', 'iptables-nft');
+const wanted: ForwardWanted = {
+  uplink: 'eth0',
+  network: prefix('10.100.0.0/16'),
+  subnet: prefix('10.100.1.0/24'),
+  gateways: [address(PEER_HOST)],
+};
+const never = new AbortController().signal;
+
+class Lines implements Log {
+  readonly lines: string[] = [];
+  debug = (sentence: string): void => void this.lines.push(`debug ${sentence}`);
+  info = (sentence: string): void => void this.lines.push(`info ${sentence}`);
+  warn = (sentence: string): void => void this.lines.push(`warn ${sentence}`);
+  error = (sentence: string): void => void this.lines.push(`error ${sentence}`);
+}
+
+/** `iptables`: which of the two the host's plain `iptables` is; `without`: a program that it lacks. */
+function rulesOn(
+  host: Namespace,
+  {
+    iptables = 'iptables-nft',
+    without = [] as readonly string[],
+    log = new Lines() as Log,
+    clock = systemClock as Clock,
+    checkMs = 2000,
+  } = {},
+): ForwardRules {
+  return new ForwardRules({
+    log,
+    clock,
+    checkMs,
+    legacyTables: host.legacyTables,
+    run: (file, args, options) => {
+      if (without.includes(file)) {
+        return Promise.reject(Object.assign(new Error(`spawn ${file} ENOENT`), { code: 'ENOENT' }));
+      }
+      return host.run(file === 'iptables' ? iptables : file, args, options);
+    },
+  });
+}
+
+/** Everything netfilter in the namespace, without counters; tables sorted, as a new one is listed last. */
+async function state(host: Namespace): Promise<string> {
+  const text = await host.sh(
+    'nft list ruleset; for t in $(cat /proc/net/ip_tables_names || true); do iptables-legacy-save -t $t; done',
+  );
+  const plain = text.replaceAll(/(packets|bytes) \d+|\[\d+:\d+\]|^#.*$/gm, '');
+  return plain
+    .split(/^(?=table )/m)
+    .sort()
+    .join('');
+}
+
+async function opened(world: World): Promise<void> {
+  await world.sources(world.box);
+  assert.deepEqual(
+    {
+      'container of a peer': await world.reaches(PEER_CONTAINER),
+      'peer host': await world.reaches(PEER_HOST),
+      stranger: await world.reaches(STRANGER),
+      'stranger to a published port': await world.reaches(STRANGER, HOST, 8080),
+    },
+    {
+      'container of a peer': true,
+      'peer host': true,
+      stranger: false,
+      'stranger to a published port': true,
+    },
+  );
+  assert.deepEqual(await world.sources(world.box), [PEER_HOST, STRANGER, PEER_CONTAINER].sort());
+  await world.sources(world.lan);
+  assert.equal(await world.containerReachesPeer(), true, 'a container reaches a peer');
+  assert.deepEqual(await world.sources(world.lan), [CONTAINER], 'under its own address');
+}
+
+for (const iptables of ['iptables-nft', 'iptables-legacy']) {
+  for (const policy of ['DROP', 'ACCEPT'] as const) {
+    describe(`Docker with ${iptables}, FORWARD policy ${policy}`, { skip: skip ?? tools }, () => {
+      let world: World;
+      let rules: ForwardRules;
+      before(async () => {
+        world = await World.create();
+        rules = rulesOn(world.host, { iptables });
+      });
+      after(() => world.close());
+
+      test('peers get in and nobody else, before and after Docker 20.10 starts, and with 28', async () => {
+        assert.equal((await rules.ensure(wanted, never)).kind, 'open');
+        await world.host.sh(docker20(iptables, policy));
+        await opened(world);
+        // It adopts the chain, and our jump is not left beside its own.
+        const jumps = await world.host.sh(`${iptables} -S FORWARD | grep -c -- '-j DOCKER-USER'`);
+        assert.equal(jumps.trim(), '1');
+        await world.host.sh(docker28(iptables));
+        await opened(world);
+        const before = await state(world.host);
+        assert.equal((await rules.ensure(wanted, never)).kind, 'open');
+        assert.equal(await state(world.host), before);
+      });
+    });
+  }
+}
+
+describe('Docker first, in the backend that is not the default', { skip: skip ?? tools }, () => {
+  for (const [main, other] of [
+    ['iptables-nft', 'iptables-legacy'],
+    ['iptables-legacy', 'iptables-nft'],
+  ] as const) {
+    test(`${other} is opened too where iptables is ${main}`, async () => {
+      const world = await World.create();
+      try {
+        await world.host.sh(docker20(other, 'DROP'));
+        const status = await rulesOn(world.host, { iptables: main }).ensure(wanted, never);
+        assert.deepEqual(status, { kind: 'open', how: `opened in nft and ${main} and ${other}` });
+        await opened(world);
+      } finally {
+        await world.close();
+      }
+    });
+  }
+});
+
+const DAMAGES = [
+  'nft flush table inet hostgw',
+  'nft delete table inet hostgw',
+  'nft flush set inet hostgw peers',
+  'iptables-nft -D DOCKER-USER -m mark --mark 0x4847/0xffff -m comment --comment hostgw -j ACCEPT',
+  'iptables-nft -t raw -F',
+];
+
+describe('on a host', { skip }, () => {
+  let world: World;
+  let log: Lines;
+  before(async () => {
+    world = await World.create();
+    log = new Lines();
+    await world.host.sh(docker20('iptables-nft', 'DROP'));
+  });
+  after(() => world.close());
+
+  test('a new set of gateways and a new subnet replace the old ones', async () => {
+    const rules = rulesOn(world.host);
+    await rules.ensure({ ...wanted, subnet: prefix('10.100.7.0/24'), gateways: [] }, never);
+    await rules.ensure(wanted, never);
+    await opened(world);
+    assert.doesNotMatch(await state(world.host), /10\.100\.7\.0/);
+    await rules.ensure({ ...wanted, gateways: [] }, never);
+    assert.equal(await world.reaches(PEER_HOST), false);
+  });
+
+  test('another process finds all as it left it, and ten wishes at once end in the last', async () => {
+    await rulesOn(world.host).ensure(wanted, never);
+    const before = await state(world.host);
+    const rules = rulesOn(world.host);
+    const gateways = Array.from({ length: 9 }, (_, index) => [address(`10.10.10.${200 + index}`)]);
+    await Promise.all(
+      [...gateways, wanted.gateways].map((list) =>
+        rules.ensure({ ...wanted, gateways: list }, never),
+      ),
+    );
+    assert.equal(await state(world.host), before);
+  });
+
+  test('what somebody flushes is put back, and said once', async () => {
+    const stop = new AbortController();
+    const rules = rulesOn(world.host, { log, checkMs: 20 });
+    await rules.ensure(wanted, stop.signal);
+    const before = await state(world.host);
+    const statuses: ForwardStatus[] = [];
+    rules.watch((status) => statuses.push(status), stop.signal);
+    try {
+      for (const damage of DAMAGES) {
+        await world.host.sh(damage);
+        await until(`${damage} is repaired`, async () => (await state(world.host)) === before);
+      }
+      await world.host.sh('iptables-nft -F');
+      await until('iptables -F is repaired', () => world.reaches(PEER_CONTAINER));
+      await world.host.sh('nft flush ruleset');
+      await until('the guard is back', async () => !(await world.reaches(STRANGER)));
+      assert.equal(await world.reaches(PEER_CONTAINER), true);
+    } finally {
+      stop.abort();
+    }
+    const warnings = log.lines.filter((line) => line.startsWith('warn'));
+    assert.equal(warnings.length, 1, log.lines.join('\n'));
+    assert.match(warnings[0] ?? '', /flushed forward rules, put back: nft table inet hostgw/);
+    assert.deepEqual(
+      statuses.map(({ kind }) => kind),
+      ['open'],
+    );
+  });
+
+  test('remove() leaves nothing of ours, and what others have', async () => {
+    await world.host.sh('nft flush ruleset');
+    const clean = await state(world.host);
+    const rules = rulesOn(world.host);
+    await rules.ensure(wanted, never);
+    assert.equal(await rules.remove(never), undefined);
+    assert.doesNotMatch(await state(world.host), /hostgw|DOCKER-USER|accept$/m);
+    await rules.remove(never);
+    assert.equal(clean.trim(), '');
+    await world.host.sh(docker20('iptables-nft', 'DROP'));
+    // iptables-nft keeps a table once it was used.
+    const others = async (): Promise<string> =>
+      (await state(world.host)).replace(/table ip raw \{[^}]*\}\s*\}\s*/, '');
+    const docker = await others();
+    await rules.ensure(wanted, never);
+    await rules.remove(never);
+    assert.equal(await others(), docker);
+  });
+});
+
+describe('where something is missing', { skip }, () => {
+  const here = async (check: (world: World) => Promise<void>): Promise<void> => {
+    const world = await World.create();
+    try {
+      await check(world);
+    } finally {
+      await world.close();
+    }
+  };
+
+  test('without nft, sources in Network are accepted by address, and the limits are said', () =>
+    here(async (world) => {
+      await world.host.sh(docker20('iptables-nft', 'DROP'));
+      const status = await rulesOn(world.host, { without: ['nft'] }).ensure(wanted, never);
+      assert.equal(status.kind, 'partial');
+      assert.match(
+        status.kind === 'partial' ? status.reason : '',
+        /nft is not installed; install nftables/,
+      );
+      assert.equal(await world.reaches(PEER_CONTAINER), true);
+      assert.equal(await world.reaches(STRANGER), false);
+      // nft is installed: the accepts by address go.
+      assert.equal((await rulesOn(world.host).ensure(wanted, never)).kind, 'open');
+      assert.doesNotMatch(await world.host.sh('iptables-nft -S DOCKER-USER'), /-s 10/);
+    }));
+
+  test('without iptables nothing more is needed: the guard holds', () =>
+    here(async (world) => {
+      const rules = rulesOn(world.host, { without: ['iptables', 'iptables-nft'] });
+      assert.deepEqual(await rules.ensure(wanted, never), {
+        kind: 'open',
+        how: 'guarded by nft; no iptables here',
+      });
+      assert.equal(await world.reaches(PEER_CONTAINER), true);
+      assert.equal(await world.reaches(STRANGER), false);
+    }));
+
+  test('without either, one sentence says so', () =>
+    here(async (world) => {
+      const rules = rulesOn(world.host, { without: ['nft', 'iptables'] });
+      const status = await rules.ensure(wanted, never);
+      assert.equal(status.kind, 'failed');
+      assert.match(JSON.stringify(status), /nft is not installed; iptables is not installed/);
+    }));
+
+  test('without Docker, a DROP policy of somebody else is passed both ways', () =>
+    here(async (world) => {
+      await world.host.sh(
+        'iptables-nft -P FORWARD DROP; iptables-nft -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT',
+      );
+      await rulesOn(world.host).ensure(wanted, never);
+      assert.equal(await world.reaches(PEER_CONTAINER), true);
+      assert.equal(await world.containerReachesPeer(), true);
+      assert.equal(await world.reaches(STRANGER), false);
+    }));
+
+  test('a table that is no iptables table is named, not broken', () =>
+    here(async (world) => {
+      const table =
+        'table ip filter { chain FORWARD { type filter hook forward priority 5; ip saddr { 1.2.3.4 } drop; }; }';
+      await world.host.sh(`nft '${table}'`);
+      const status = await rulesOn(world.host).ensure(wanted, never);
+      assert.equal(status.kind, 'failed');
+      assert.match(
+        JSON.stringify(status),
+        /iptables-nft: .*(incompatible|Operation not supported)/,
+      );
+      assert.match(await state(world.host), /ip saddr (\{ )?1\.2\.3\.4/);
+    }));
+});
