@@ -92,7 +92,8 @@ async function runInside(file: string) {
 
 /** How this runtime runs one test file. */
 function testArguments(): readonly string[] {
-  if (process.versions['bun'] !== undefined) return ['test', '--timeout', String(TIMEOUT_MS)];
-  if (process.versions['deno'] !== undefined) return ['test', '-A'];
+  const { bun, deno } = process.versions;
+  if (bun !== undefined) return ['test', '--timeout', String(TIMEOUT_MS)];
+  if (deno !== undefined) return ['test', '-A'];
   return ['--test-reporter=spec'];
 }
