@@ -22,16 +22,14 @@ const BUILD_TIMEOUT_MS = 15 * 60_000;
 const INSTALL_RUST = 'install Rust (https://rustup.rs or the packages cargo and rustc)';
 
 /**
- * @typedef {{ ok: true, built: boolean, file: string }} Built
- * @typedef {{ ok: false, reason: string, cure: string }} NotBuilt
- */
-
-/**
  * Builds the addon unless it is up to date.
- * @param {{ log?: (sentence: string) => void, root?: string }} [options] root: the folder native/, for tests.
- * @returns {Promise<Built | NotBuilt>}
+ * Types: native.d.mts.
  */
-export async function buildNative({ log = () => {}, root = NATIVE } = {}) {
+export async function buildNative({
+  log = () => {},
+  root = NATIVE,
+  cargo = env.CARGO || 'cargo',
+} = {}) {
   const file = join(root, 'hostgw.node');
   try {
     const sources = hashOf(root);
@@ -39,7 +37,7 @@ export async function buildNative({ log = () => {}, root = NATIVE } = {}) {
       log('the native route driver is up to date');
       return { ok: true, built: false, file };
     }
-    const result = await build(root, file, sources, log);
+    const result = await build(root, file, sources, cargo, log);
     if (!result.ok && existsSync(file)) {
       rmSync(file);
       log('the native route driver of other sources was removed');
@@ -53,8 +51,7 @@ export async function buildNative({ log = () => {}, root = NATIVE } = {}) {
   }
 }
 
-async function build(root, file, sources, log) {
-  const cargo = env.CARGO || 'cargo';
+async function build(root, file, sources, cargo, log) {
   const unfit = await unfitness(root, cargo);
   if (unfit !== undefined) return unfit;
   log('building the native route driver (about half a minute the first time)');
@@ -201,7 +198,6 @@ function run(file, args, cwd, variables) {
 
 const lastLine = (text) => text.trim().split('\n').at(-1) || 'it said nothing';
 
-/** @returns {NotBuilt} */
 const failed = (reason, cure) => ({ ok: false, reason, cure });
 
 if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) {

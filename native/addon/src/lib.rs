@@ -38,7 +38,8 @@ pub fn notify(socket: String, text: String) -> Result<()> {
 /// One socket for batches and at most one listener.
 #[napi]
 pub struct Netlink {
-    batches: Arc<Mutex<Batches>>,
+    /// None once closed; a batch in flight keeps its own share.
+    batches: Option<Arc<Mutex<Batches>>>,
     listener: Option<Listener>,
 }
 
@@ -47,15 +48,16 @@ impl Netlink {
     #[napi(constructor, catch_unwind)]
     pub fn new() -> Result<Self> {
         let batches = Batches::open().map_err(sentence)?;
-        Ok(Self { batches: Arc::new(Mutex::new(batches)), listener: None })
+        Ok(Self { batches: Some(Arc::new(Mutex::new(batches))), listener: None })
     }
 
     /// Applies packed operations in order. The bytes are copied: JavaScript may go on with its own.
     #[napi(catch_unwind)]
     pub fn apply(&self, records: &[u8]) -> Result<AsyncTask<Apply>> {
+        let batches = self.batches.clone().ok_or_else(|| Error::from_reason("closed"))?;
         let ops = record::read_ops(records)
             .map_err(|index| Error::from_reason(format!("record {index} is no operation")))?;
-        Ok(AsyncTask::new(Apply { batches: Arc::clone(&self.batches), ops }))
+        Ok(AsyncTask::new(Apply { batches, ops }))
     }
 
     /// The routes of a packed filter as packed records.
@@ -64,12 +66,10 @@ impl Netlink {
         Ok(AsyncTask::new(Dump { filter: read_filter(filter)? }))
     }
 
-    /// Calls back with the bits of what may have changed (`hostgw_rtnetlink::listen`). Does not keep the process alive.
+    /// Calls back with the bits of what may have changed (`hostgw_rtnetlink::listen`), instead of an earlier listener.
+    /// Does not keep the process alive.
     #[napi(catch_unwind)]
     pub fn listen(&mut self, filter: &[u8], callback: Function<'_, (u32,), ()>) -> Result<()> {
-        if self.listener.is_some() {
-            return Err(Error::from_reason("already listening"));
-        }
         let filter = read_filter(filter)?;
         let pending = Arc::new(AtomicU32::new(0));
         let taken = Arc::clone(&pending);
@@ -83,14 +83,16 @@ impl Netlink {
                 call.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
         });
+        // The new one hears before the old one ends: nothing falls between them.
         self.listener = Some(listener.map_err(sentence)?);
         Ok(())
     }
 
-    /// Ends listening, waits for its thread and closes its descriptors. Calling it twice is harmless.
+    /// Ends listening, waits for its thread and closes all descriptors. Calling it twice is harmless.
     #[napi(catch_unwind)]
     pub fn close(&mut self) {
         self.listener = None;
+        self.batches = None;
     }
 }
 

@@ -238,3 +238,36 @@ fn a_filter_holds_its_protocol_anywhere_and_everybody_inside_its_prefixes() {
     other.protocol = 3;
     assert!(filter.matches(&other));
 }
+
+/// The same files are what src/route/native/records.ts is tested against.
+fn golden(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().filter_map(|char| char.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}
+
+#[test]
+fn a_batch_and_a_filter_read_as_the_typescript_side_packs_them() {
+    let ops = read_ops(&golden(include_str!("../golden/ops.hex"))).unwrap();
+    let first = Route {
+        length: 24,
+        protocol: 77,
+        kind: 1,
+        table: 0x090a_0b0c,
+        metric: 0x0506_0708,
+        device: 0x0102_0304,
+        source: Some(v4("10.10.10.104")),
+        ..route("10.100.20.0", "10.10.10.101", 0)
+    };
+    let second = Route {
+        length: 48,
+        protocol: 255,
+        metric: u32::MAX,
+        device: 7,
+        ..route("fd01:203:405::", "fe80::1:2", 0)
+    };
+    assert_eq!(ops, [op(Kind::Delete, &first), op(Kind::Append, &second)]);
+    let read = crate::record::Filter::read(&golden(include_str!("../golden/filter.hex")));
+    let mut wanted = filter(&[("10.100.0.0", 16), ("fd01:200::", 24)]);
+    wanted.table = 0x090a_0b0c;
+    assert_eq!(read, Some(wanted));
+}

@@ -32,6 +32,8 @@ class NativeDriver implements RouteDriver {
   readonly name = 'native';
   readonly #netlink: Netlink;
   #closed = false;
+  /** Stands for the listener whose hints count. */
+  #listening: object | undefined;
   /** Settles when the last call has: waiting here instead of on a lock in Rust holds no thread of the pool. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -52,21 +54,25 @@ class NativeDriver implements RouteDriver {
 
   async listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void> {
     this.#refuseIfClosed();
+    const packed = encodeFilter(filter);
+    const listening = {};
     try {
-      this.#netlink.listen(encodeFilter(filter), (bits) => {
-        // A hint that was queued when the thread ended must not come after close.
-        if (!this.#closed) onHint(hintOf(bits));
+      this.#netlink.listen(packed, (bits) => {
+        // A hint that was queued when its thread ended comes after close, or after a later listen.
+        if (this.#listening === listening) onHint(hintOf(bits));
       });
     } catch (error) {
       throw driverError(error);
     }
+    this.#listening = listening;
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
     this.#closed = true;
-    this.#netlink.close();
+    this.#listening = undefined;
+    // The socket is shared with the call in flight.
     await this.#last;
+    this.#netlink.close();
   }
 
   async #call<T>(start: () => Promise<T>): Promise<T> {

@@ -59,8 +59,9 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-function checkExports(file: string, exports: unknown): Loaded {
-  const found = exports as Partial<NativeAddon>;
+/** Whether what `file` exports is the addon of this version. */
+export function checkExports(file: string, exports: unknown): Loaded {
+  const found = (exports ?? {}) as Partial<NativeAddon>;
   const abi = typeof found.abi === 'function' ? found.abi() : undefined;
   if (abi !== ABI) {
     const is = abi === undefined ? 'has no version' : `has version ${abi}`;
