@@ -1,0 +1,122 @@
+/**
+ * The desired side: turns changes of the leases into wishes of the tracker, and keeps those that a hold protects.
+ */
+import type { Prefix } from '../ip/index.ts';
+import { Hold, type Loss } from './hold.ts';
+import { storedMetric } from './plan.ts';
+import type {
+  DesiredChange,
+  HoldEnd,
+  ReconcilerOptions,
+  ReconcilerOutput,
+  WantedRoute,
+} from './reconcilerTypes.ts';
+import type { Tracker } from './tracker.ts';
+import type { Route } from './types.ts';
+
+const HOLD_MS = 600_000;
+
+type HoldNews = Extract<ReconcilerOutput, { type: 'hold' | 'holdCleared' }>;
+
+export class Desired {
+  readonly #options: ReconcilerOptions;
+  readonly #tracker: Tracker;
+  readonly #hold: Hold;
+  readonly #say: (news: HoldNews) => void;
+  readonly #look: (key: string) => void;
+  #swept = false;
+
+  /** `look` is called for each prefix about which something changed, `say` when a hold begins or ends. */
+  constructor(
+    options: ReconcilerOptions,
+    tracker: Tracker,
+    look: (key: string) => void,
+    say: (news: HoldNews) => void,
+  ) {
+    this.#options = options;
+    this.#tracker = tracker;
+    this.#hold = new Hold(options.holdMs ?? HOLD_MS);
+    this.#look = look;
+    this.#say = say;
+  }
+
+  /** When the hold runs out. */
+  get until(): number | undefined {
+    return this.#hold.until;
+  }
+
+  holds(key: string): boolean {
+    return this.#hold.holds(key);
+  }
+
+  /** Prefixes that return come first and new ones last, so that "more than half" is of the peers there were. */
+  change(changes: readonly DesiredChange[], now: number): void {
+    const losses: Loss[] = [];
+    const fresh: [Prefix, WantedRoute][] = [];
+    for (const [key, { prefix, route }] of new Map(changes.map((c) => [c.prefix.text, c]))) {
+      const wish = this.#tracker.get(key)?.wish;
+      if (route === undefined) {
+        if (wish !== undefined && !this.#hold.holds(key)) losses.push({ prefix, wish });
+      } else if (this.#changing(() => this.#hold.returned(key, now)) || wish !== undefined) {
+        this.#want(prefix, this.#routeOf(prefix, route));
+      } else fresh.push([prefix, route]);
+    }
+    for (const { prefix } of losses) this.#want(prefix, undefined);
+    const held = this.#changing(() => this.#hold.lose(losses, this.#tracker.wanted, now));
+    // Those that went before their number was too great are put back.
+    for (const { prefix, wish } of held) this.#want(prefix, wish);
+    for (const [prefix, route] of fresh) {
+      this.#hold.came(prefix.text, now);
+      this.#want(prefix, this.#routeOf(prefix, route));
+    }
+  }
+
+  /** Both views are complete: routes of ours that nobody wants may go, unless they are too many at once. */
+  sweep(now: number): void {
+    if (this.#swept) return;
+    this.#swept = true;
+    const own = [...this.#tracker.all()].filter(([, tracked]) => tracked.own > 0);
+    const unwanted = own
+      .filter(([, { wish }]) => wish === undefined)
+      .map(([, { prefix }]): Loss => ({ prefix, wish: undefined }));
+    this.#changing(() => this.#hold.sweep(unwanted, own.length, now));
+    for (const key of this.#tracker.pending) this.#look(key);
+  }
+
+  /** Ends the hold, if there is one: what it held goes. */
+  end(why: HoldEnd): void {
+    if (this.#hold.until === undefined) return;
+    for (const { prefix, wish } of this.#hold.end()) {
+      if (wish !== undefined) this.#want(prefix, undefined);
+      this.#look(prefix.text);
+    }
+    this.#say({ type: 'holdCleared', why });
+  }
+
+  /** Nothing of a prefix is left that could be held. */
+  gone(key: string, now: number): void {
+    this.#changing(() => this.#hold.release(key, now));
+  }
+
+  #want(prefix: Prefix, wish: Route | undefined): void {
+    this.#tracker.want(prefix, wish);
+    this.#look(prefix.text);
+  }
+
+  /** Does something to the hold, and says so if that began or ended one. */
+  #changing<T>(change: () => T): T {
+    const stood = this.#hold.until !== undefined;
+    const result = change();
+    const { until, count, of } = this.#hold;
+    if (!stood && until !== undefined) this.#say({ type: 'hold', count, of, until });
+    if (stood && until === undefined) this.#say({ type: 'holdCleared', why: 'returned' });
+    return result;
+  }
+
+  #routeOf(prefix: Prefix, wanted: WantedRoute): Route {
+    const { protocol, table, metric } = this.#options;
+    const { gateway, device, source } = wanted;
+    const chosen = storedMetric(prefix, metric?.(prefix, wanted) ?? 0);
+    return { prefix, gateway, device, metric: chosen, protocol, table, ...(source && { source }) };
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * What the reconciler remembers about one prefix besides its two views, and how it says so: the last failure, the
+ * rounds of writing that decide whether somebody undoes them, and the state that people were last told.
+ */
+import { backoffMs, type Random } from '../core/index.ts';
+import type { Prefix } from '../ip/index.ts';
+import type { PeerState } from './reconcilerTypes.ts';
+import type { Tracked } from './tracker.ts';
+import type { KernelRoute, OpFailure } from './types.ts';
+
+const RETRY = { firstMs: 500, maxMs: 30_000 };
+/** The jitter takes up to half away, so the first pause is 1 s at least. */
+const CONTESTED_RETRY = { firstMs: 2_000, maxMs: 30_000 };
+const CONTEST_WINDOW_MS = 10_000;
+/** The write that installs and five that repair it: if that is undone as well, somebody means it. */
+const ROUNDS_MAX = 6;
+
+export interface Told {
+  readonly state: PeerState;
+  readonly reason: string;
+}
+
+export class Peer {
+  readonly prefix: Prefix;
+  /** The generation of the wish that all of the below is about. */
+  generation: number;
+  /** The kernel's side is doubtful until the next dump. */
+  suspect = false;
+  failure: (Told & { readonly until: number }) | undefined;
+  #told: Told | undefined;
+  #failures = 0;
+  /** When this prefix was written lately, oldest first. */
+  #rounds: number[] = [];
+  #contested: { level: number; until: number } | undefined;
+
+  constructor(prefix: Prefix, generation: number) {
+    this.prefix = prefix;
+    this.generation = generation;
+  }
+
+  /** The state that people were last told. */
+  get told(): Told | undefined {
+    return this.#told;
+  }
+
+  /** Notes what people are told; returns whether it is news. */
+  tell({ state, reason }: Told): boolean {
+    if (this.#told?.state === state && this.#told.reason === reason) return false;
+    this.#told = { state, reason };
+    return true;
+  }
+
+  get contested(): boolean {
+    return this.#contested !== undefined;
+  }
+
+  /** The wish changed: what happened to the old one says nothing about the new. */
+  renew(generation: number): void {
+    this.generation = generation;
+    this.forgive();
+    this.#contested = undefined;
+  }
+
+  /** Something relevant changed around us: try again at once, and blame nobody for routes that went with a link. */
+  forgive(): void {
+    this.clearFailure();
+    if (this.#contested === undefined) this.#rounds = [];
+  }
+
+  fail(why: Told, now: number, random: Random): void {
+    this.#failures += 1;
+    this.failure = { ...why, until: now + backoffMs(this.#failures, RETRY, random) };
+  }
+
+  clearFailure(): void {
+    this.failure = undefined;
+    this.#failures = 0;
+  }
+
+  /** The kernel took a write, or said that the prefix was not as we had seen it. */
+  wrote(now: number, random: Random): void {
+    this.#rounds.push(now);
+    if (this.#contested === undefined) return;
+    this.#contested.level += 1;
+    this.#pause(this.#contested, now, random);
+  }
+
+  /** Until when nothing may be written; undefined: go ahead. */
+  blockedUntil(now: number, random: Random): number | undefined {
+    if (this.failure !== undefined && now < this.failure.until) return this.failure.until;
+    this.#rounds = this.#rounds.filter((at) => at > now - CONTEST_WINDOW_MS);
+    if (this.#contested === undefined) {
+      if (this.#rounds.length < ROUNDS_MAX) return undefined;
+      this.#contested = { level: 1, until: now };
+      this.#pause(this.#contested, now, random);
+    }
+    return now < this.#contested.until ? this.#contested.until : undefined;
+  }
+
+  /** Nothing is to be written. Returns when to look again whether the contest is over; undefined: no contest. */
+  calmAt(now: number): number | undefined {
+    this.clearFailure();
+    if (this.#contested === undefined) return undefined;
+    const calm = Math.max(this.#contested.until, (this.#rounds.at(-1) ?? 0) + CONTEST_WINDOW_MS);
+    if (now < calm) return calm;
+    this.#contested = undefined;
+    this.#rounds = [];
+    return undefined;
+  }
+
+  #pause(contested: { level: number; until: number }, now: number, random: Random): void {
+    contested.until = now + backoffMs(contested.level, CONTESTED_RETRY, random);
+  }
+}
+
+export interface Circumstances {
+  readonly held: boolean;
+  /** The kernel's routes are known. */
+  readonly seen: boolean;
+  /** The leases are known in full. */
+  readonly complete: boolean;
+  readonly deviceName: (device: number) => string;
+}
+
+/** The state of a prefix; undefined where there is nothing to say, as of a route of ours that nobody wants. */
+export function stateOf(tracked: Tracked, peer: Peer, around: Circumstances): Told | undefined {
+  const { plan, wish } = tracked;
+  if (around.held) return HELD;
+  if (wish !== undefined && !around.seen) return UNSEEN;
+  if (plan.rival !== undefined) return { state: 'conflict', reason: rivalText(plan.rival, around) };
+  if (peer.suspect && peer.told !== undefined) return peer.told;
+  if (peer.contested) return CONTESTED;
+  if (peer.failure !== undefined) return peer.failure;
+  if (wish === undefined) return undefined;
+  if (plan.standing?.linkDown) return NO_CARRIER;
+  if (plan.ops.length === 0 || plan.standing !== undefined) return INSTALLED;
+  return plan.removes && !around.complete ? UNREPLACED : PENDING;
+}
+
+const INSTALLED: Told = { state: 'installed', reason: 'The route is in place.' };
+const PENDING: Told = { state: 'pending', reason: 'The route is being written.' };
+const UNSEEN: Told = {
+  state: 'pending',
+  reason: 'Nothing is written before the routes of the kernel are known.',
+};
+const UNREPLACED: Told = {
+  state: 'pending',
+  reason: 'The route that stands there is replaced once all leases are known.',
+};
+const NO_CARRIER: Told = {
+  state: 'link-down',
+  reason: 'The link has lost its carrier; the route is kept.',
+};
+const HELD: Told = {
+  state: 'held',
+  reason:
+    'Its lease is gone together with too many others; the route stays until that is confirmed.',
+};
+const CONTESTED: Told = {
+  state: 'contested',
+  reason: 'Somebody keeps undoing this route; it is put back after pauses of 1 to 30 s.',
+};
+
+/** What a failed operation says about its peer. */
+export function failureOf(failure: OpFailure): Told {
+  return { state: failureState(failure), reason: `${failure.message} (${failure.code})` };
+}
+
+function failureState({ code, message }: OpFailure): PeerState {
+  if (code === 'ENETDOWN' || /\bnot up\b|\bdown\b/i.test(message)) return 'link-down';
+  // IPv6 says EHOSTUNREACH without a sentence for a gateway that is not on-link, and for a device that is down.
+  if (code === 'ENETUNREACH' || code === 'EHOSTUNREACH') return 'off-link';
+  return 'rejected';
+}
+
+/** Names of /etc/iproute2/rt_protos for the owners that are met in practice. */
+const PROTOCOLS: Readonly<Record<number, string>> = {
+  0: 'unknown',
+  2: 'kernel',
+  3: 'boot',
+  4: 'static',
+  9: 'ra',
+  11: 'zebra',
+  12: 'bird',
+  16: 'dhcp',
+  18: 'keepalived',
+  80: 'calico',
+  186: 'bgp',
+  188: 'ospf',
+};
+const TYPES: Readonly<Record<number, string>> = {
+  2: 'local',
+  3: 'broadcast',
+  5: 'multicast',
+  6: 'blackhole',
+  7: 'unreachable',
+  8: 'prohibit',
+  9: 'throw',
+};
+
+function rivalText(rival: KernelRoute, { deviceName }: Circumstances): string {
+  const type = TYPES[rival.type] ?? '';
+  const via = rival.gateway === undefined ? '' : `via ${rival.gateway.text}`;
+  const dev = rival.device === 0 ? '' : `dev ${deviceName(rival.device)}`;
+  const proto = `proto ${PROTOCOLS[rival.protocol] ?? rival.protocol}`;
+  const words = [type, via, dev, proto, `metric ${rival.metric}`].filter((word) => word !== '');
+  return `Another route is in the way and left alone: ${words.join(' ')}.`;
+}

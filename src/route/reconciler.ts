@@ -1,0 +1,279 @@
+/**
+ * The reconciler: drives the kernel's routes to the wanted ones. Pure (core/core.ts). One dump or batch in flight;
+ * nothing is written before a dump, nothing deleted before the leases are known in full, nobody else's route touched,
+ * nothing replaced. Every prefix that is not as wanted has a state with a reason, and a time of its next try.
+ */
+import type { Core, TimerInput } from '../core/index.ts';
+import type { Prefix } from '../ip/index.ts';
+import { Desired } from './desired.ts';
+import { type BatchFlight, Lane } from './lane.ts';
+import { failureOf } from './peer.ts';
+import { Peers } from './peers.ts';
+import type { ReconcilerInput, ReconcilerOptions, ReconcilerOutput } from './reconcilerTypes.ts';
+import { Tracker } from './tracker.ts';
+import type { ApplyResult, KernelRoute, OpFailure, RouteOp } from './types.ts';
+
+export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
+  readonly #options: ReconcilerOptions;
+  readonly #tracker: Tracker;
+  readonly #lane: Lane;
+  readonly #desired: Desired;
+  readonly #peers: Peers;
+  readonly #troubles = new Map<'dump' | 'apply', string | undefined>();
+  #within: readonly Prefix[];
+  #seen = false;
+  #complete = false;
+  #settled = false;
+  #writes = 0;
+  #out: ReconcilerOutput[] = [];
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#within = options.within ?? [];
+    this.#tracker = new Tracker(options);
+    this.#lane = new Lane(options.random);
+    this.#peers = new Peers(options);
+    this.#desired = new Desired(
+      options,
+      this.#tracker,
+      (key) => this.#peers.look(key),
+      (news) => this.#out.push(news),
+    );
+  }
+
+  get deadline(): number | undefined {
+    const times = [
+      this.#lane.deadline(this.#peers.waiting),
+      this.#peers.next,
+      this.#desired.until,
+    ].filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  handle(input: ReconcilerInput | TimerInput, now: number): ReconcilerOutput[] {
+    this.#out = [];
+    this.#take(input, now);
+    this.#peers.wake(now);
+    if (now >= (this.#desired.until ?? Number.POSITIVE_INFINITY)) this.#desired.end('expired');
+    if (!this.#lane.busy) this.#go(now);
+    return this.#out;
+  }
+
+  #take(input: ReconcilerInput | TimerInput, now: number): void {
+    switch (input.type) {
+      case 'desired':
+        this.#settled = false;
+        this.#desired.change(input.changes, now);
+        if (input.complete) this.#complete = true;
+        this.#sweep(now);
+        break;
+      case 'within':
+        this.#setWithin(input.prefixes);
+        break;
+      case 'dumped':
+        this.#dumped(input.attempt, input.routes, now);
+        break;
+      case 'dumpFailed':
+        this.#dumpFailed(input.attempt, input.reason, now);
+        break;
+      case 'applied':
+        this.#applied(input.attempt, input.result, now);
+        break;
+      case 'applyFailed':
+        this.#applyFailed(input.attempt, input.reason, now);
+        break;
+      case 'hint':
+        this.#lane.ask(input.links || input.addresses);
+        break;
+      case 'confirm':
+        this.#desired.end('confirmed');
+        break;
+      case 'timer':
+        break;
+    }
+  }
+
+  #setWithin(prefixes: readonly Prefix[]): void {
+    const textOf = (list: readonly Prefix[]): string => list.map((p) => p.text).join(' ');
+    if (textOf(prefixes) === textOf(this.#within)) return;
+    this.#within = prefixes;
+    // Rivals inside the new prefixes are not known yet: what the last dump showed is no view to write from.
+    this.#seen = false;
+    this.#lane.outdate();
+  }
+
+  #dumped(attempt: number, routes: readonly KernelRoute[], now: number): void {
+    const flight = this.#lane.endDump(attempt);
+    if (flight === undefined) return;
+    this.#lane.dumpWorked();
+    this.#trouble('dump', undefined);
+    const changed = this.#tracker.see(routes);
+    for (const key of changed) this.#peers.look(key);
+    this.#peers.believe();
+    if (flight.afterLinks) this.#peers.forgive(changed);
+    if (!this.#seen) for (const [key] of this.#tracker.all()) this.#peers.look(key);
+    this.#seen = true;
+    this.#sweep(now);
+  }
+
+  #dumpFailed(attempt: number, reason: string, now: number): void {
+    const flight = this.#lane.endDump(attempt);
+    if (flight === undefined) return;
+    this.#lane.dumpFailed(flight, now);
+    this.#trouble('dump', reason);
+  }
+
+  #applied(attempt: number, result: ApplyResult, now: number): void {
+    const flight = this.#lane.endBatch(attempt);
+    if (flight === undefined) return;
+    this.#lane.batchWorked();
+    this.#trouble('apply', undefined);
+    for (const key of flight.generations.keys()) this.#peers.look(key);
+    if (result.kind === 'unknown') {
+      this.#doubt(flight.generations.keys());
+      return;
+    }
+    const failures = new Map(result.failures.map((failure) => [failure.index, failure]));
+    const touched = new Set<string>();
+    flight.ops.forEach((op, index) => {
+      const failure = failures.get(index);
+      if (failure === undefined) this.#done(op, touched);
+      else this.#failed(op, failure, flight, touched, now);
+    });
+    for (const key of touched) this.#peers.wrote(key, now);
+  }
+
+  #done(op: RouteOp, touched: Set<string>): void {
+    const key = op.route.prefix.text;
+    touched.add(key);
+    this.#tracker.done(op);
+    // Only CREATE|EXCL and the deletion of what nobody wants need no second look: at a change a rival may have come
+    // between our dump and our write.
+    if (op.kind !== 'add' && this.#tracker.get(key)?.wish !== undefined) this.#lane.ask();
+  }
+
+  #failed(
+    op: RouteOp,
+    failure: OpFailure,
+    flight: BatchFlight,
+    touched: Set<string>,
+    now: number,
+  ): void {
+    const key = op.route.prefix.text;
+    const notAsSeen = op.kind === 'delete' ? 'ESRCH' : 'EEXIST';
+    if (failure.code === notAsSeen) {
+      touched.add(key);
+      if (op.kind === 'delete') this.#tracker.absent(op);
+      this.#doubt([key]);
+      return;
+    }
+    if (this.#tracker.get(key)?.generation !== flight.generations.get(key)) return;
+    this.#peers.fail(key, failureOf(failure), now);
+  }
+
+  #applyFailed(attempt: number, reason: string, now: number): void {
+    const flight = this.#lane.endBatch(attempt);
+    if (flight === undefined) return;
+    this.#lane.batchFailed(flight, now);
+    this.#trouble('apply', reason);
+    this.#doubt(flight.generations.keys());
+    if (flight.generations.size > 1) return;
+    for (const [key, generation] of flight.generations) {
+      if (this.#tracker.get(key)?.generation !== generation) continue;
+      this.#peers.fail(key, { state: 'rejected', reason }, now);
+    }
+  }
+
+  /** Says what is the matter with the driver, if that is news. */
+  #trouble(about: 'dump' | 'apply', reason: string | undefined): void {
+    if (this.#troubles.get(about) === reason) return;
+    this.#troubles.set(about, reason);
+    this.#out.push({ type: 'trouble', about, reason });
+  }
+
+  #doubt(keys: Iterable<string>): void {
+    for (const key of keys) this.#peers.doubt(key);
+    this.#lane.ask();
+  }
+
+  /** From the moment that both views are complete, what nobody wants may go. */
+  #sweep(now: number): void {
+    if (this.#complete && this.#seen) this.#desired.sweep(now);
+  }
+
+  /** Begins what is to be done next. */
+  #go(now: number): void {
+    const lane = this.#lane;
+    const dumpFirst = lane.dumpDue(now) && !lane.batchFirst;
+    if (!dumpFirst && lane.batchDue(now) && this.#apply(now)) return;
+    if (lane.dumpDue(now)) this.#dump(now);
+    else if (this.#seen && !lane.dumpWanted && !this.#peers.waiting) this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#out.push({
+      type: 'settled',
+      complete: this.#complete,
+      desired: this.#tracker.wanted,
+      kernel: this.#tracker.own,
+      writes: this.#writes,
+    });
+    this.#writes = 0;
+  }
+
+  #dump(now: number): void {
+    this.#settled = false;
+    const { protocol, table } = this.#options;
+    const { attempt } = this.#lane.beginDump(now);
+    const filter = { table, protocol, within: this.#within };
+    this.#out.push({ type: 'dump', attempt, filter });
+  }
+
+  /** Looks at what changed and sends what may be written, additions first; false if there is nothing. */
+  #apply(now: number): boolean {
+    const additions: RouteOp[] = [];
+    const deletions: RouteOp[] = [];
+    const generations = new Map<string, number>();
+    const { deviceName = String } = this.#options;
+    const around = { seen: this.#seen, complete: this.#complete, deviceName };
+    for (const key of this.#peers.takeLooks()) {
+      const tracked = this.#tracker.get(key);
+      if (tracked === undefined || (tracked.wish === undefined && tracked.own === 0)) {
+        this.#forget(key, now);
+        continue;
+      }
+      const next = this.#peers.judge(
+        key,
+        tracked,
+        { ...around, held: this.#desired.holds(key) },
+        now,
+      );
+      const { prefix, generation } = tracked;
+      if (next.news !== undefined) this.#out.push({ type: 'peer', prefix, ...next.news });
+      if (next.ops.length === 0) continue;
+      generations.set(key, generation);
+      for (const op of next.ops) (op.kind === 'delete' ? deletions : additions).push(op);
+      if (generations.size >= this.#lane.batchMax) break;
+    }
+    if (generations.size === 0) return false;
+    const ops = [...additions, ...deletions];
+    this.#settled = false;
+    this.#writes += ops.length;
+    this.#out.push({
+      type: 'apply',
+      attempt: this.#lane.beginBatch(ops, generations).attempt,
+      ops,
+    });
+    return true;
+  }
+
+  /** A prefix is neither wanted nor has a route of ours. */
+  #forget(key: string, now: number): void {
+    const forgotten = this.#peers.forget(key);
+    if (forgotten === 'doubtful') return;
+    this.#desired.gone(key, now);
+    if (forgotten !== undefined) this.#out.push({ type: 'removed', prefix: forgotten });
+  }
+}
