@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { RouteDriverError } from '../../../src/route/index.ts';
+import { parseLinks, parseRoutes } from '../../../src/route/ip/dump.ts';
+
+const links = new Map([
+  ['lo', 1],
+  ['eth0', 2],
+  ['if9', 5],
+]);
+
+const read = (rows: readonly object[], family: 4 | 6 = 4) =>
+  parseRoutes(JSON.stringify(rows), family, 254, links).map((r) => ({
+    ...r,
+    prefix: r.prefix.text,
+    gateway: r.gateway?.text,
+    source: r.source?.text,
+  }));
+
+test('links are read by name and index', () => {
+  const json = '[{"ifindex":1,"ifname":"lo"},{},{"ifindex":7,"ifname":"a\\"b"}]';
+  assert.deepEqual(
+    [...parseLinks(json)],
+    [
+      ['lo', 1],
+      ['a"b', 7],
+    ],
+  );
+});
+
+test('what ip leaves out is unicast, boot, metric 0 and the table asked for', () => {
+  assert.deepEqual(read([{ dst: 'default', gateway: '10.0.0.1', dev: 'eth0', flags: [] }]), [
+    {
+      prefix: '0.0.0.0/0',
+      gateway: '10.0.0.1',
+      device: 2,
+      metric: 0,
+      protocol: 3,
+      table: 254,
+      type: 1,
+      tos: 0,
+      source: undefined,
+      linkDown: false,
+    },
+  ]);
+});
+
+test('numbers come as text with -N, the type of service in hex', () => {
+  const [r] = read([
+    { type: '6', dst: '10.1.0.0/24', protocol: '77', tos: '0x10', metric: 4294967295 },
+  ]);
+  assert.deepEqual(
+    [r?.type, r?.protocol, r?.tos, r?.metric, r?.device],
+    [6, 77, 16, 4294967295, 0],
+  );
+});
+
+test('an IPv4 multipath route is one row without gateway, IPv6 siblings are rows of their own', () => {
+  const hops = (a: string, b: string) => [
+    { gateway: a, dev: 'eth0', flags: ['linkdown'] },
+    { gateway: b, dev: 'eth0', flags: [] },
+  ];
+  const v4 = read([{ dst: '10.1.0.0/24', nexthops: hops('10.0.0.1', '10.0.0.2') }]);
+  assert.deepEqual(
+    v4.map((r) => [r.gateway, r.device, r.linkDown]),
+    [[undefined, 0, false]],
+  );
+  const v6 = read([{ dst: 'fd01::/64', metric: 1024, nexthops: hops('fd00::1', 'fd00::2') }], 6);
+  assert.deepEqual(
+    v6.map((r) => [r.gateway, r.device, r.linkDown]),
+    [
+      ['fd00::1', 2, true],
+      ['fd00::2', 2, false],
+    ],
+  );
+});
+
+test('an IPv4 route by an IPv6 gateway keeps that gateway', () => {
+  const via = { family: 'inet6', host: 'fe80::1' };
+  assert.deepEqual(
+    read([{ dst: '10.1.0.0/24', via, dev: 'eth0' }]).map((r) => r.gateway),
+    ['fe80::1'],
+  );
+});
+
+test('rows of another family are left out: a kernel without IPv6 answers with them', () => {
+  assert.deepEqual(read([{ dst: '10.1.0.0/24', dev: 'eth0' }], 6), []);
+});
+
+test('a name wins over an index that looks like it', () => {
+  const rows = [
+    { dst: '10.1.0.0/24', dev: 'if9' },
+    { dst: '10.2.0.0/24', dev: 'if77' },
+  ];
+  assert.deepEqual(
+    read(rows).map((r) => r.device),
+    [5, 77],
+  );
+});
+
+test('nothing printed is no routes', () => {
+  assert.deepEqual(parseRoutes('', 4, 254, links), []);
+  assert.deepEqual(parseRoutes('[]\n', 4, 254, links), []);
+});
+
+test('what cannot be read is refused, never skipped', () => {
+  for (const json of [
+    '[',
+    'Dump terminated',
+    '{}',
+    'null',
+    '[null]',
+    '[{"dst":5}]',
+    '[{"gateway":"10.0.0.1"}]',
+    '[{"dst":"10.1.0.0/33"}]',
+    '[{"dst":"nonsense"}]',
+    '[{"dst":"10.1.0.0/24","dev":"gone0"}]',
+    '[{"dst":"10.1.0.0/24","gateway":"x"}]',
+    '[{"dst":"10.1.0.0/24","protocol":"bird"}]',
+    '[{"dst":"10.1.0.0/24","protocol":""}]',
+    '[{"dst":"10.1.0.0/24","metric":1.5}]',
+    '[{"dst":"10.1.0.0/24","nexthops":"many"}]',
+    '[{"dst":"10.1.0.0/24","nexthops":[{"gateway":"10.0.0.1","dev":"gone0"}]}]',
+  ]) {
+    assert.throws(() => parseRoutes(json, 4, 254, links), RouteDriverError, json);
+  }
+});
+
+test('no JSON makes it throw anything else', () => {
+  const word = fc.oneof(
+    fc.jsonValue(),
+    fc.ipV4(),
+    fc.constantFrom('default', 'eth0', '10.0.0.0/8'),
+  );
+  const fields = [
+    'dst',
+    'gateway',
+    'via',
+    'dev',
+    'metric',
+    'protocol',
+    'nexthops',
+    'flags',
+    'prefsrc',
+  ];
+  fc.assert(
+    fc.property(fc.array(fc.dictionary(fc.constantFrom(...fields), word)), (rows) => {
+      try {
+        read(rows);
+      } catch (error) {
+        assert.ok(error instanceof RouteDriverError, String(error));
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
