@@ -29,6 +29,8 @@ export class IpMonitor {
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #closed = false;
+  /** The last that it said on stderr. */
+  #said = '';
   #failures = 0;
   #cancelRestart: Cancel = () => {};
 
@@ -64,8 +66,6 @@ export class IpMonitor {
     this.#child?.kill('SIGKILL');
     await this.#exited;
   }
-
-  #said = '';
 
   #spawn(): ChildProcess {
     const [file, ...before] = this.#options.command;
@@ -115,7 +115,9 @@ export class IpMonitor {
     this.#cancelRestart = clock.at(clock.now() + delay, () => {
       if (this.#closed) return;
       this.start().then(
-        () => onLost('ip monitor was started anew'),
+        () => {
+          if (!this.#closed) onLost('ip monitor was started anew');
+        },
         () => {
           if (!this.#closed) this.#again();
         },
