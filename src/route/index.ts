@@ -1,6 +1,6 @@
 /** Routes: desired against actual, and the drivers that read and write the kernel's. */
 export * from './open.ts';
-export * from './types.ts';
 export { Reconciler } from './reconciler.ts';
 export * from './reconcilerTypes.ts';
 export * from './run.ts';
+export * from './types.ts';

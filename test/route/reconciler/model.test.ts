@@ -109,8 +109,8 @@ class Chaos {
         device: device === 'eth1' ? this.world.eth1 : this.world.eth0,
         protocol,
         metric: this.pick(METRICS),
-        // A route of our protocol that an exact delete cannot name is not taken for ours.
-        tos: protocol !== OURS && this.random() < 0.05 ? 8 : 0,
+        // IPv6 routes have no tos; a route of ours with one is not of the form that we write.
+        tos: protocol !== OURS && V4.includes(key) && this.random() < 0.05 ? 8 : 0,
       });
     } catch {
       // It is there already.
