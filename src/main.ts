@@ -27,7 +27,8 @@ for (const command of [agentCommand(manifest.version), demoCommand()]) {
 program.exitOverride();
 
 const [name, ...rest] = process.argv.slice(2);
-const words = name === undefined ? [] : name === 'agent' ? [name, ...fromGoSpelling(rest)] : [name, ...rest];
+const words =
+  name === undefined ? [] : name === 'agent' ? [name, ...fromGoSpelling(rest)] : [name, ...rest];
 try {
   await program.parseAsync(words, { from: 'user' });
 } catch (error) {

@@ -63,9 +63,13 @@ export function serveHealth(options: HealthServerOptions): Promise<{ close(): Pr
       response.writeHead(200, { 'content-type': 'text/plain' }).end('hostgw is running\n');
     } else if (path === '/readyz') {
       const body = JSON.stringify({ ready, conditions, ...options.details() });
-      response.writeHead(ready ? 200 : 503, { 'content-type': 'application/json' }).end(`${body}\n`);
+      response
+        .writeHead(ready ? 200 : 503, { 'content-type': 'application/json' })
+        .end(`${body}\n`);
     } else {
-      response.writeHead(404, { 'content-type': 'text/plain' }).end('there are /healthz and /readyz\n');
+      response
+        .writeHead(404, { 'content-type': 'text/plain' })
+        .end('there are /healthz and /readyz\n');
     }
   });
   return new Promise((resolve, reject) => {

@@ -2,8 +2,14 @@
  * The agent's log: one line a message on standard error, as text or JSON, with syslog priorities under systemd.
  * No secret passes: those given are replaced wherever they stand, as are credentials in URLs.
  */
-import { configureSync, getLogger, type LogRecord, type LogLevel, resetSync } from '@logtape/logtape';
-import { redactByPattern, type RedactionPattern } from '@logtape/redaction';
+import {
+  configureSync,
+  getLogger,
+  type LogLevel,
+  type LogRecord,
+  resetSync,
+} from '@logtape/logtape';
+import { type RedactionPattern, redactByPattern } from '@logtape/redaction';
 import type { Log, LogFields } from '../core/index.ts';
 
 export interface LogOptions {
@@ -59,7 +65,10 @@ export function openLog(options: LogOptions): Log {
 function patterns(secrets: readonly string[]): RedactionPattern[] {
   const literal = secrets
     .filter((secret) => secret !== '')
-    .map((secret) => ({ pattern: new RegExp(escapeRegExp(secret), 'g'), replacement: '[redacted]' }));
+    .map((secret) => ({
+      pattern: new RegExp(escapeRegExp(secret), 'g'),
+      replacement: '[redacted]',
+    }));
   return [...literal, { pattern: /:\/\/[^/@\s"']+@/g, replacement: '://[redacted]@' }];
 }
 

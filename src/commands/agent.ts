@@ -1,7 +1,7 @@
 /** `hostgw agent`: reads flags and environment, runs the agent until a signal, gives back the exit code. */
 import { Command, Option } from '@commander-js/extra-typings';
 import { HostUnusable, OtherAgent, runAgent } from '../agent/index.ts';
-import { agentOptions, environmentName, FLAGS, type AgentOptions } from '../config/index.ts';
+import { type AgentOptions, agentOptions, environmentName, FLAGS } from '../config/index.ts';
 import { EXIT } from './exit.ts';
 
 export function agentCommand(version: string): Command {
@@ -11,7 +11,7 @@ export function agentCommand(version: string): Command {
     .version(version, '--version', 'print the version')
     .addHelpText(
       'after',
-      '\nEvery flag can be set in the environment, e.g. FLANNELD_ETCD_ENDPOINTS; the flag wins.\nflannel\'s spelling -flag=x is taken too.',
+      "\nEvery flag can be set in the environment, e.g. FLANNELD_ETCD_ENDPOINTS; the flag wins.\nflannel's spelling -flag=x is taken too.",
     );
   for (const flag of FLAGS) {
     const names = flag.name === 'v' ? '-v, --v' : `--${flag.name}`;
@@ -33,7 +33,10 @@ function describe(flag: (typeof FLAGS)[number]): string {
   return `${flag.help}${preset}${flag.refused ? `; refused: ${flag.refused}` : ''} [${environmentName(flag)}]`;
 }
 
-async function start(given: ReadonlyMap<string, readonly string[]>, version: string): Promise<number> {
+async function start(
+  given: ReadonlyMap<string, readonly string[]>,
+  version: string,
+): Promise<number> {
   let options: AgentOptions;
   try {
     options = agentOptions(given, process.env);

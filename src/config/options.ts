@@ -46,7 +46,8 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
   const text = (name: string): string | undefined =>
     valueOf(values, name).words.at(-1) || undefined;
   const needed = (name: string): string => text(name) ?? '';
-  const list = (name: string): string[] => valueOf(values, name).words.filter((word) => word !== '');
+  const list = (name: string): string[] =>
+    valueOf(values, name).words.filter((word) => word !== '');
   const number = (name: string): number => Number(needed(name));
   const address = (name: string): Address | undefined => addressOf(valueOf(values, name));
   const options: AgentOptions = {

@@ -1,0 +1,236 @@
+/**
+ * The agent: puts lease side, route side and host side together and keeps the list of what is wrong.
+ * It owns no rule: what one side says goes to the others, to the log, to systemd and to /readyz.
+ */
+import type { AgentOptions, NetworkConfig } from '../config/index.ts';
+import type { Address } from '../ip/index.ts';
+import type { BookChanges, HeldSubnet, OwnStatus } from '../lease/index.ts';
+import { type Condition, Health } from './health.ts';
+import { awaitUplink, HostSide, type Uplink } from './hostSide.ts';
+import { LeaseSide } from './leaseSide.ts';
+import type { AgentPorts } from './ports.ts';
+import { RouteSide } from './routeSide.ts';
+import { sentenceOf } from './sentence.ts';
+
+/** This host cannot run an agent until somebody changes something; the sentence says what. */
+export class HostUnusable extends Error {
+  override readonly name = 'HostUnusable';
+}
+
+/** Of a thousand hostile leases at once so many are named one by one. */
+const REFUSALS_NAMED = 10;
+
+interface Sides {
+  readonly lease: LeaseSide;
+  readonly route: RouteSide;
+  readonly host: HostSide;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #ports: AgentPorts;
+  readonly #signal: AbortSignal;
+  readonly health: Health;
+  #sides: Sides | undefined;
+  #config: NetworkConfig | undefined;
+  #held: HeldSubnet | undefined;
+  #ready = false;
+  readonly #gateways = new Map<string, Address>();
+
+  constructor(options: AgentOptions, ports: AgentPorts, signal: AbortSignal) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#signal = signal;
+    this.health = new Health((condition, code) => this.#tell(condition, code));
+    this.health.set({ code: 'lease', sentence: 'no subnet is held yet', blocking: true });
+  }
+
+  /**
+   * Runs until the signal aborts; the routes stay. Rejects with HostUnusable, or with what the host's tools
+   * say, if there is nothing that waiting could help with.
+   */
+  async run(): Promise<void> {
+    const found = await awaitUplink(
+      this.#ports,
+      this.#signal,
+      (reason) => new HostUnusable(reason),
+    );
+    if (found === undefined) return;
+    const lease = await this.#leaseOptions(found.uplink);
+    if (this.#signal.aborted) return;
+    const sides = this.#build(found, lease);
+    this.#sides = sides;
+    sides.host.follow(() => this.#moved());
+    sides.lease.start();
+    await aborted(this.#signal);
+  }
+
+  /** What /readyz tells besides the conditions. */
+  details(): object {
+    const { driver, etcd } = this.#ports;
+    return {
+      subnet: this.#held?.subnet?.text ?? null,
+      uplink: this.#sides?.host.uplink.name ?? null,
+      driver: driver.name,
+      routes: this.#sides?.route.summary() ?? {},
+      ...this.#sides?.lease.summary(),
+      etcd: etcd.status(),
+    };
+  }
+
+  async #leaseOptions(uplink: Uplink): Promise<ConstructorParameters<typeof LeaseSide>[1]> {
+    const { host, log } = this.#ports;
+    const [loaded, previous, identity] = await Promise.all([
+      host.loadState().catch((error: unknown) => {
+        throw new HostUnusable(
+          `the state in ${this.#options.stateDir} cannot be read: ${sentenceOf(error)}`,
+        );
+      }),
+      host.previousSubnets(),
+      host.identity(),
+    ]);
+    if (loaded.kind === 'damaged') {
+      const where =
+        loaded.movedTo === undefined ? 'it stays where it is' : `set aside as ${loaded.movedTo}`;
+      log.warn(`${loaded.reason}: ${where}`);
+    }
+    const { etcdPrefix, renewMarginMs } = this.#options;
+    return {
+      etcdPrefix,
+      renewMarginMs,
+      state: loaded.kind === 'state' ? loaded.state : undefined,
+      previous,
+      // Cloned machines share their identity, and so would always try the same subnets first.
+      seed: `${identity} ${uplink.address.text}`,
+      signal: this.#signal,
+    };
+  }
+
+  #build(
+    found: ConstructorParameters<typeof HostSide>[3],
+    leaseOptions: ConstructorParameters<typeof LeaseSide>[1],
+  ): Sides {
+    const { routeProtocol: protocol, sweepHoldMs, subnetFile } = this.#options;
+    const signal = this.#signal;
+    const host = new HostSide(
+      this.#ports,
+      { ipMasq: false, subnetFile, signal },
+      this.health,
+      found,
+    );
+    const onHint = (): void => host.hint();
+    const routeOptions = { protocol, sweepHoldMs, signal, onHint };
+    const route = new RouteSide(this.#ports, routeOptions, this.health, found.uplink);
+    const { log } = this.#ports;
+    const lease = new LeaseSide(
+      this.#ports,
+      leaseOptions,
+      {
+        routes: (changes, complete) => this.#routes(changes, complete),
+        config: (config) => {
+          this.#config = config;
+          route.setNetwork(networksOf(config));
+        },
+        configTrouble: (sentence) => this.#condition('config', sentence, false),
+        warning: (sentence) => log.warn(sentence),
+        held: (held) => void this.#hold(held),
+        own: (status, sentence) => this.#own(status, sentence),
+        freshness: (state, reason) =>
+          this.#condition('etcd', state === 'live' ? undefined : reason, true),
+      },
+      addressesOf(found.uplink),
+      host.surroundings,
+    );
+    return { lease, route, host };
+  }
+
+  #moved(): void {
+    if (this.#sides === undefined) return;
+    const { host, lease, route } = this.#sides;
+    lease.setAddresses(addressesOf(host.uplink));
+    lease.setSurroundings(host.surroundings);
+    route.setUplink(host.uplink);
+  }
+
+  #routes({ routes, statuses }: BookChanges, complete: boolean): void {
+    for (const { prefix, gateway } of routes) {
+      if (gateway === undefined) this.#gateways.delete(prefix.text);
+      else this.#gateways.set(prefix.text, gateway);
+    }
+    if (routes.length > 0) this.#sides?.host.setGateways([...this.#gateways.values()]);
+    this.#sides?.route.want(routes, complete);
+    this.#tellRefused(statuses);
+  }
+
+  #tellRefused(statuses: BookChanges['statuses']): void {
+    const { log } = this.#ports;
+    let named = 0;
+    for (const { status } of statuses) {
+      if (status === undefined || !('reason' in status)) continue;
+      named += 1;
+      if (named > REFUSALS_NAMED) continue;
+      if (status.kind === 'other-backend') log.info(`no route: ${status.reason}`);
+      else log.warn(`no route: ${status.reason}`);
+    }
+    const more = named - REFUSALS_NAMED;
+    if (more > 0)
+      log.warn(`no route: ${more} more leases are refused, each for a reason of its own`);
+  }
+
+  async #hold(held: HeldSubnet): Promise<void> {
+    const first = this.#held === undefined;
+    this.#held = held;
+    const range = this.#config?.v4;
+    if (range === undefined || this.#sides === undefined) return;
+    const { log, host } = this.#ports;
+    if (first) log.info(`watching for leases under ${this.#sides.lease.subnetsPrefix}`);
+    await this.#sides.host.hold(held, range);
+    if (this.#ready || this.#signal.aborted) return;
+    this.#ready = true;
+    log.info('ready');
+    await host.notifier.ready(this.#statusText());
+  }
+
+  #own(status: OwnStatus, sentence: string): void {
+    const { log } = this.#ports;
+    if (status === 'superseded') log.error(sentence);
+    else if (status === 'doubtful' || status === 'full') log.warn(sentence);
+    else log.info(sentence);
+    if (status === 'held') this.health.clear('lease');
+    // Doubt alone leaves the host where it is: its subnet is for life.
+    else this.health.set({ code: 'lease', sentence, blocking: status !== 'doubtful' });
+  }
+
+  #condition(code: string, sentence: string | undefined, blocking: boolean): void {
+    if (sentence === undefined) this.health.clear(code);
+    else this.health.set({ code, sentence, blocking });
+  }
+
+  #tell(condition: Condition | undefined, code: string): void {
+    const { log, host } = this.#ports;
+    // What lease and peers are, they have said themselves.
+    if (code !== 'lease' && code !== 'peers') {
+      if (condition === undefined) log.info(`${code}: in order again`);
+      else log.warn(`${code}: ${condition.sentence}`);
+    }
+    if (this.#ready) void host.notifier.status(this.#statusText());
+  }
+
+  #statusText(): string {
+    const [first] = this.health.conditions;
+    return first?.sentence ?? `subnet ${this.#held?.subnet?.text ?? 'none'}, all in order`;
+  }
+}
+
+function networksOf({ v4, v6 }: NetworkConfig) {
+  return [v4, v6].flatMap((range) => (range === undefined ? [] : [range.network]));
+}
+
+const addressesOf = ({ address, address6 }: Uplink) => ({ publicIp: address, publicIp6: address6 });
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

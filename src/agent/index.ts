@@ -1,0 +1,3 @@
+/** The agent: all rooms together. */
+export { HostUnusable } from './agent.ts';
+export { OtherAgent, runAgent } from './start.ts';

@@ -1,0 +1,278 @@
+/**
+ * The lease side of the agent: turns the watch's feed into the network config, believed routes and our own subnet.
+ * It wires the cores `own` and `keeper` to etcd and the disk, and decides nothing itself but which config counts.
+ */
+import { type NetworkConfig, parseNetworkConfig } from '../config/index.ts';
+import { drive, type Send } from '../core/index.ts';
+import type { WatchEvent, WatchFeed } from '../etcd/index.ts';
+import {
+  type BookChanges,
+  type ConfigState,
+  fits,
+  type HeldSubnet,
+  Keeper,
+  type KeeperInput,
+  type KeeperOutput,
+  LeaseView,
+  Own,
+  type OwnInput,
+  type OwnOutput,
+  type OwnState,
+  type OwnStatus,
+  PeerBook,
+  type PublicAddresses,
+  type Subnets,
+  type Surroundings,
+} from '../lease/index.ts';
+import type { AgentPorts } from './ports.ts';
+import { sentenceOf } from './sentence.ts';
+
+/** flannel's, in seconds. */
+const LEASE_TTL_SECONDS = 24 * 60 * 60;
+const RETRY = { firstMs: 200, maxMs: 5_000 };
+
+export interface LeaseSideOptions {
+  /** E.g. `/coreos.com/network`. */
+  readonly etcdPrefix: string;
+  readonly renewMarginMs: number;
+  readonly state: OwnState | undefined;
+  readonly previous: Subnets;
+  readonly seed: string;
+  readonly signal: AbortSignal;
+}
+
+/** What the rest of the agent hears. */
+export interface LeaseSideEvents {
+  /** `complete`: with these changes the routes are those of one complete view of the leases. */
+  routes(changes: BookChanges, complete: boolean): void;
+  /** The config that counts from now on. */
+  config(config: NetworkConfig): void;
+  /** A config that does not count, with the reason; undefined: that is over. */
+  configTrouble(sentence: string | undefined): void;
+  /** What is legal but deserves one warning. */
+  warning(sentence: string): void;
+  held(lease: HeldSubnet): void;
+  own(status: OwnStatus, sentence: string): void;
+  freshness(state: 'live' | 'stale', reason: string): void;
+}
+
+export class LeaseSide {
+  readonly #ports: AgentPorts;
+  readonly #options: LeaseSideOptions;
+  readonly #events: LeaseSideEvents;
+  readonly #configKey: string;
+  readonly #subnetsPrefix: string;
+  readonly #view: LeaseView;
+  readonly #book = new PeerBook();
+  readonly #own: Send<OwnInput>;
+  readonly #keeper: Send<KeeperInput>;
+  /** The text of the config key; undefined: there is none. */
+  #configText: string | undefined;
+  /** The config that counts; kept while a later one is missing, invalid or without our subnet. */
+  #config: NetworkConfig | undefined;
+  #held: HeldSubnet | undefined;
+  #surroundings: Surroundings;
+  #here: PublicAddresses;
+  #complete = false;
+  /** While a feed is taken in, only what is so at its end is said. */
+  #taking = false;
+  #unsaid: { readonly status: OwnStatus; readonly sentence: string } | undefined;
+  readonly #warned = new Set<string>();
+
+  constructor(
+    ports: AgentPorts,
+    options: LeaseSideOptions,
+    events: LeaseSideEvents,
+    here: PublicAddresses,
+    surroundings: Surroundings,
+  ) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#events = events;
+    this.#surroundings = surroundings;
+    this.#configKey = `${options.etcdPrefix}/config`;
+    this.#subnetsPrefix = `${options.etcdPrefix}/subnets/`;
+    this.#view = new LeaseView(this.#subnetsPrefix);
+    const { clock, random } = ports;
+    const keeper = new Keeper({
+      ttlSeconds: LEASE_TTL_SECONDS,
+      renewMarginMs: options.renewMarginMs,
+      retry: RETRY,
+      random,
+    });
+    this.#keeper = drive(keeper, (output) => this.#performKeeper(output), clock, options.signal);
+    const own = new Own({
+      configKey: this.#configKey,
+      subnetsPrefix: this.#subnetsPrefix,
+      state: options.state,
+      previous: options.previous,
+      seed: options.seed,
+      newLeaseId: ports.newLeaseId,
+      retry: RETRY,
+      random,
+    });
+    this.#own = drive(own, (output) => this.#performOwn(output), clock, options.signal);
+    this.#here = here;
+  }
+
+  get subnetsPrefix(): string {
+    return this.#subnetsPrefix;
+  }
+
+  /** How many leases have which status, and the revision they are of. */
+  summary(): { revision: number; leases: Record<string, number> } {
+    const leases: Record<string, number> = {};
+    for (const { status } of this.#book.statuses.values())
+      leases[status.kind] = (leases[status.kind] ?? 0) + 1;
+    return { revision: this.#view.revision, leases };
+  }
+
+  /** Starts watching etcd; everything else follows from that. */
+  start(): void {
+    const { etcdPrefix, signal } = this.#options;
+    this.#ports.etcd.watch(`${etcdPrefix}/`, (item) => this.#feed(item), signal);
+  }
+
+  setAddresses(here: PublicAddresses): void {
+    this.#here = here;
+    // Before the first complete view there is nothing to decide, and nothing to say.
+    if (this.#complete) this.#own({ type: 'addresses', ...here });
+  }
+
+  setSurroundings(surroundings: Surroundings): void {
+    this.#surroundings = surroundings;
+    this.#rejudge();
+  }
+
+  #feed(item: WatchFeed): void {
+    if (item.type === 'freshness') return this.#events.freshness(item.state, item.reason);
+    this.#taking = true;
+    this.#take(item);
+    this.#own({ type: 'view', revision: item.revision, leases: this.#view.leases });
+    this.#taking = false;
+    if (this.#unsaid !== undefined) this.#events.own(this.#unsaid.status, this.#unsaid.sentence);
+    this.#unsaid = undefined;
+  }
+
+  #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
+    const { revision } = item;
+    if (item.type === 'snapshot') {
+      if (!this.#complete) this.#own({ type: 'addresses', ...this.#here });
+      const config = item.entries.find(({ key }) => key === this.#configKey);
+      this.#takeConfig(config?.value);
+      const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
+      this.#complete = true;
+      this.#tell(this.#book.apply(this.#view.apply({ type: 'snapshot', revision, entries })));
+    } else {
+      for (const event of item.events) {
+        const { key } = event.type === 'put' ? event.entry : event;
+        if (key === this.#configKey)
+          this.#takeConfig(event.type === 'put' ? event.entry.value : undefined);
+      }
+      const events = item.events.filter((event) => this.#isLease(event));
+      this.#tell(this.#book.apply(this.#view.apply({ type: 'changes', revision, events })));
+    }
+  }
+
+  #isLease(event: WatchEvent): boolean {
+    const { key } = event.type === 'put' ? event.entry : event;
+    return key.startsWith(this.#subnetsPrefix);
+  }
+
+  #takeConfig(text: string | undefined): void {
+    if (text !== undefined && text === this.#configText) return;
+    this.#configText = text;
+    const state = configStateOf(text);
+    const trouble = this.#accept(state);
+    this.#events.configTrouble(trouble);
+    this.#own({ type: 'config', config: state });
+  }
+
+  /** Lets a config count, or says why the one before goes on to. */
+  #accept(state: ConfigState): string | undefined {
+    if (state.kind === 'missing')
+      return this.#config && `etcd key ${this.#configKey} is gone: everything stays as it is`;
+    if (state.kind === 'invalid')
+      return `the network config in etcd key ${this.#configKey} is wrong: ${state.reason}`;
+    if (this.#held !== undefined && !fits(state.config, this.#held))
+      return `the network config in etcd key ${this.#configKey} no longer contains our subnet ${this.#held.subnet?.text ?? this.#held.name}: everything stays as it is until a restart`;
+    this.#config = state.config;
+    this.#events.config(state.config);
+    this.#rejudge();
+    return undefined;
+  }
+
+  #rejudge(): void {
+    if (this.#config === undefined) return;
+    const context = { config: this.#config, own: this.#held, surroundings: this.#surroundings };
+    const changes = this.#book.setContext(context);
+    for (const sentence of this.#book.warnings()) {
+      if (!this.#warned.has(sentence)) this.#events.warning(sentence);
+      this.#warned.add(sentence);
+    }
+    this.#tell(changes);
+  }
+
+  #tell(changes: BookChanges): void {
+    // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
+    this.#events.routes(changes, this.#complete && this.#config !== undefined);
+  }
+
+  #performOwn(output: OwnOutput): void {
+    const { etcd, host } = this.#ports;
+    switch (output.type) {
+      case 'persist':
+        return this.#answer(output.attempt, async () => {
+          await host.saveState(output.state);
+          return { type: 'persisted', attempt: output.attempt };
+        });
+      case 'transact':
+        return this.#answer(output.attempt, async () => {
+          const answer = await etcd.transact(output.transaction);
+          return { type: 'transacted', attempt: output.attempt, answer };
+        });
+      case 'read':
+        return this.#answer(output.attempt, async () => {
+          const entry = await etcd.get(output.key);
+          return { type: 'readBack', attempt: output.attempt, entry };
+        });
+      case 'want':
+        return this.#keeper({ type: 'want', id: output.id });
+      case 'held':
+        this.#held = output.lease;
+        this.#rejudge();
+        return this.#events.held(output.lease);
+      case 'status':
+        if (this.#taking) this.#unsaid = output;
+        else this.#events.own(output.status, output.sentence);
+        return;
+    }
+  }
+
+  #performKeeper(output: KeeperOutput): void {
+    if (output.type === 'state') return this.#own({ type: 'keeper', state: output.state });
+    const { attempt, id } = output;
+    const { etcd } = this.#ports;
+    const call =
+      output.type === 'grant'
+        ? etcd.grant(id, output.ttl).then((): KeeperInput => ({ type: 'granted', attempt }))
+        : etcd.keepAlive(id).then((ttl): KeeperInput => ({ type: 'keptAlive', attempt, ttl }));
+    call.then(this.#keeper, (error: unknown) =>
+      this.#keeper({ type: 'failed', attempt, reason: sentenceOf(error) }),
+    );
+  }
+
+  #answer(attempt: number, call: () => Promise<OwnInput>): void {
+    call().then(this.#own, (error: unknown) =>
+      this.#own({ type: 'failed', attempt, reason: sentenceOf(error) }),
+    );
+  }
+}
+
+function configStateOf(text: string | undefined): ConfigState {
+  if (text === undefined) return { kind: 'missing' };
+  const result = parseNetworkConfig(text);
+  return result.kind === 'valid'
+    ? { kind: 'valid', config: result.config }
+    : { kind: 'invalid', reason: result.reason };
+}

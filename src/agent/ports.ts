@@ -1,0 +1,48 @@
+/** Everything the agent is given rather than takes: time, chance, log, etcd, kernel and this machine. */
+import type { Clock, Log, Random } from '../core/index.ts';
+import type { Etcd } from '../etcd/index.ts';
+import type {
+  ForwardingOutcome,
+  ForwardStatus,
+  ForwardWanted,
+  HostFacts,
+  Notifier,
+  PreviousSubnets,
+  SubnetFile,
+  UplinkChoice,
+} from '../host/index.ts';
+import type { LoadedState, OwnState } from '../lease/index.ts';
+import type { RouteDriver } from '../route/index.ts';
+
+/** This machine, as far as the agent reads or changes it besides routes. Every call may reject with one sentence. */
+export interface HostPort {
+  /** What tells this host from all others, whatever its address. */
+  identity(): Promise<string>;
+  facts(signal: AbortSignal): Promise<HostFacts>;
+  uplink(facts: HostFacts): Promise<UplinkChoice>;
+  ensureForwarding(uplink: string): Promise<ForwardingOutcome>;
+  previousSubnets(): Promise<PreviousSubnets>;
+  /** Resolves to whether anything was written. */
+  writeSubnetFile(file: SubnetFile): Promise<boolean>;
+  loadState(): Promise<LoadedState>;
+  saveState(state: OwnState): Promise<void>;
+  /** Undefined: the user keeps the firewall. */
+  readonly forwardRules:
+    | {
+        ensure(wanted: ForwardWanted, signal: AbortSignal): Promise<ForwardStatus>;
+        watch(onStatus: (status: ForwardStatus) => void, signal: AbortSignal): void;
+      }
+    | undefined;
+  readonly notifier: Notifier;
+}
+
+export interface AgentPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly etcd: Etcd;
+  readonly driver: RouteDriver;
+  readonly host: HostPort;
+  /** A random etcd lease id, decimal, 1 to 2^63-1. */
+  readonly newLeaseId: () => string;
+}

@@ -1,0 +1,188 @@
+/**
+ * Starts an agent on the real machine: checks what it needs, opens its ports, runs it, and closes all again.
+ * Whatever goes wrong before it runs is one sentence in the log and an error that the command turns into an exit code.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import type { AgentOptions } from '../config/index.ts';
+import { type Clock, type Log, type Random, systemClock } from '../core/index.ts';
+import { type Etcd, openEtcd } from '../etcd/index.ts';
+import {
+  acquireLock,
+  ensureForwarding,
+  ForwardRules,
+  findUplink,
+  readHostFacts,
+  readSubnetFile,
+  systemdNotifier,
+  writeSubnetFile,
+} from '../host/index.ts';
+import { loadState, saveState } from '../lease/index.ts';
+import { nativeNotify, openRouteDriver, type RouteDriver } from '../route/index.ts';
+import { Agent, HostUnusable } from './agent.ts';
+import { serveHealth } from './health.ts';
+import { openLog } from './log.ts';
+import type { AgentPorts, HostPort } from './ports.ts';
+import { sentenceOf } from './sentence.ts';
+
+/** Another agent has this network namespace. */
+export class OtherAgent extends Error {
+  override readonly name = 'OtherAgent';
+}
+
+const CAP_NET_ADMIN = 12n;
+const random: Random = Math.random;
+
+/**
+ * Runs an agent until `signal` aborts. Rejects with RangeError (an option is wrong), OtherAgent or HostUnusable,
+ * the last two after they were logged.
+ */
+export async function runAgent(
+  options: AgentOptions,
+  version: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const log = openLog({
+    format: options.logFormat,
+    verbosity: options.verbosity,
+    secrets: options.etcdPassword === undefined ? [] : [options.etcdPassword],
+    wall: systemClock.wall,
+    write: (text) => process.stderr.write(text),
+    journal: process.env['JOURNAL_STREAM'] !== undefined && options.logFormat === 'text',
+  });
+  log.info(`hostgw ${version} on ${runtime()}`);
+  const etcd = openEtcd(etcdOptions(options), systemClock, random, log);
+  try {
+    await withLock(log, () =>
+      withDriver(options, log, (driver) => live(options, { log, etcd, driver }, signal)),
+    );
+  } catch (error) {
+    log.error(sentenceOf(error));
+    throw error;
+  } finally {
+    await etcd.close();
+  }
+}
+
+async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
+  await checkRights();
+  const lock = await acquireLock('agent');
+  if (lock.kind === 'taken') {
+    const who =
+      lock.heldBy === undefined ? 'another hostgw agent' : `hostgw agent with pid ${lock.heldBy}`;
+    throw new OtherAgent(`${who} already runs in this network namespace: stop it first`);
+  }
+  try {
+    await work();
+  } finally {
+    await lock.release();
+    log.info('stopped; routes and subnet stay');
+  }
+}
+
+async function withDriver(
+  options: AgentOptions,
+  log: Log,
+  work: (driver: RouteDriver) => Promise<void>,
+): Promise<void> {
+  const driver = await openRouteDriver(options.routeDriver, log).catch((error: unknown) => {
+    throw new HostUnusable(sentenceOf(error), { cause: error });
+  });
+  try {
+    await work(driver);
+  } finally {
+    await driver.close();
+  }
+}
+
+async function live(
+  options: AgentOptions,
+  opened: { readonly log: Log; readonly etcd: Etcd; readonly driver: RouteDriver },
+  signal: AbortSignal,
+): Promise<void> {
+  const host = hostPort(options, opened.log, systemClock);
+  const ports: AgentPorts = { ...opened, clock: systemClock, random, host, newLeaseId };
+  const agent = new Agent(options, ports, signal);
+  const server =
+    options.healthzPort === 0
+      ? undefined
+      : await serveHealth({
+          ip: options.healthzIp,
+          port: options.healthzPort,
+          health: agent.health,
+          details: () => agent.details(),
+        }).catch((error: unknown) => {
+          const at = `${options.healthzIp}:${options.healthzPort}`;
+          throw new HostUnusable(`the health server cannot listen on ${at}: ${sentenceOf(error)}`);
+        });
+  try {
+    await agent.run();
+    await host.notifier.stopping();
+  } finally {
+    await server?.close();
+  }
+}
+
+function hostPort(options: AgentOptions, log: Log, clock: Clock): HostPort {
+  const uplinkOptions = {
+    iface: options.iface,
+    ifaceRegex: options.ifaceRegex,
+    ifaceCanReach: options.ifaceCanReach,
+    publicIp: options.publicIp,
+    publicIpv6: undefined,
+  };
+  const rules = new ForwardRules({ log, clock, checkMs: options.firewallCheckMs });
+  return {
+    identity,
+    facts: (signal) => readHostFacts(undefined, signal),
+    uplink: (facts) => findUplink(facts, uplinkOptions),
+    ensureForwarding: (name) => ensureForwarding(name),
+    previousSubnets: () => readSubnetFile(options.subnetFile),
+    writeSubnetFile: (file) => writeSubnetFile(options.subnetFile, file),
+    loadState: () => loadState(options.stateDir),
+    saveState: (state) => saveState(options.stateDir, state),
+    forwardRules: options.forwardRules ? rules : undefined,
+    notifier: systemdNotifier({
+      nativeNotify: nativeNotify(),
+      onTrouble: (sentence) => log.warn(sentence),
+    }),
+  };
+}
+
+/** machine-id(5) where there is one; it survives a new name. */
+async function identity(): Promise<string> {
+  const id = await readFile('/etc/machine-id', 'utf8').catch(() => '');
+  return id.trim() || hostname();
+}
+
+async function checkRights(): Promise<void> {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  if ((effective >> CAP_NET_ADMIN) % 2n === 0n) {
+    throw new HostUnusable(
+      'changing routes needs root or the capability CAP_NET_ADMIN: run it as root or by hostgw.service',
+    );
+  }
+}
+
+/** 63 random bits: two hosts never choose the same one. */
+const newLeaseId = (): string => String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
+
+function etcdOptions(options: AgentOptions): Parameters<typeof openEtcd>[0] {
+  const { etcdCafile, etcdCertfile, etcdKeyfile, etcdUsername, etcdPassword } = options;
+  return {
+    endpoints: options.etcdEndpoints,
+    ...(etcdCafile !== undefined && { caFile: etcdCafile }),
+    ...(etcdCertfile !== undefined && { certFile: etcdCertfile }),
+    ...(etcdKeyfile !== undefined && { keyFile: etcdKeyfile }),
+    ...(etcdUsername !== undefined && { username: etcdUsername }),
+    ...(etcdPassword !== undefined && { password: etcdPassword }),
+  };
+}
+
+function runtime(): string {
+  const { bun, deno, node } = process.versions;
+  if (bun !== undefined) return `Bun ${bun}`;
+  return deno === undefined ? `Node ${node}` : `Deno ${deno}`;
+}
