@@ -1,4 +1,5 @@
 /** Leases: what they say, who is believed, and the life of our own. */
+export { fits } from './allocator.ts';
 export type { PublicAddresses, ReadLease, Subnets } from './codec.ts';
 export type { JudgeContext, Peer, Verdict } from './judge.ts';
 export {

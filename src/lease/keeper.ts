@@ -35,6 +35,8 @@ export type KeeperOutput =
 
 export interface KeeperOptions {
   readonly ttlSeconds: number;
+  /** Renew at the latest this long before the lease ends, in milliseconds. Default: two thirds of its TTL. */
+  readonly renewMarginMs?: number;
   readonly retry: BackoffOptions;
   readonly random: Random;
 }
@@ -123,7 +125,7 @@ export class Keeper implements Core<KeeperInput, KeeperOutput> {
       this.#failures = 0;
       const ttlMs = answer.ttl * 1000;
       this.#expiresAt = request.sentAt + ttlMs;
-      this.#next = { kind: 'keepAlive', at: this.#again ? now : request.sentAt + ttlMs / 3 };
+      this.#next = { kind: 'keepAlive', at: this.#again ? now : request.sentAt + this.#renewAfter(ttlMs) };
       if (now < this.#expiresAt) this.#become({ kind: 'held', id });
     } else if (this.#state.kind === 'granting') {
       // It ended between the grant and its first keepalive.
@@ -135,6 +137,12 @@ export class Keeper implements Core<KeeperInput, KeeperOutput> {
       this.#become({ kind: 'lost', id });
     }
     this.#again = false;
+  }
+
+  /** A third of the TTL leaves room for two more tries; a margin that asks for more than the TTL is not believed. */
+  #renewAfter(ttlMs: number): number {
+    const margin = this.#options.renewMarginMs ?? 0;
+    return margin < ttlMs ? Math.min(ttlMs / 3, ttlMs - margin) : ttlMs / 3;
   }
 
   /** Backoff, but never so long that a short-lived lease runs out between two tries. */

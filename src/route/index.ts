@@ -3,4 +3,5 @@ export * from './open.ts';
 export { Reconciler } from './reconciler.ts';
 export * from './reconcilerTypes.ts';
 export * from './run.ts';
+export { nativeNotify } from './native/index.ts';
 export * from './types.ts';
