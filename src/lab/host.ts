@@ -47,6 +47,7 @@ export interface Host {
 
 // A fresh sysfs shows this network namespace; the cgroups, which a container engine needs, are put back into it.
 // An ordinary user may be refused that, and can do without. Forwarding is inherited from the machine: start from 0.
+// No name server: questions to the machine's own would wait for answers that cannot come.
 const HOLDER = `
 set -e
 name=$1; hosts=$2; forward=$3
@@ -55,6 +56,8 @@ mkdir -p /run/flannel /run/hostgw /run/lock /run/lab/cgroup
 for d in /var/lib/hostgw /var/lib/docker /var/lib/containerd /etc/docker; do mount -t tmpfs -o mode=755 tmpfs $d; done
 printf '%s' "$hosts" >/run/lab/hosts
 mount --bind /run/lab/hosts /etc/hosts
+echo 'nameserver 127.0.0.1' >/run/lab/resolv.conf
+[ ! -e /etc/resolv.conf ] || mount --bind /run/lab/resolv.conf /etc/resolv.conf
 if [ -d /sys/fs/cgroup ] && mount --rbind /sys/fs/cgroup /run/lab/cgroup 2>/dev/null; then
   mount -t sysfs sysfs /sys 2>/dev/null && mount --rbind /run/lab/cgroup /sys/fs/cgroup 2>/dev/null || true
 fi

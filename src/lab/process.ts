@@ -46,7 +46,7 @@ export class LabProcess {
     this.#child = spawn(file, args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...options.env },
+      env: { ...plainEnvironment(), ...options.env },
     });
     this.#collect(this.#child.stdout);
     this.#collect(this.#child.stderr);
@@ -144,6 +144,16 @@ export class LabProcess {
     for (const waiter of [...this.#waiters]) waiter(line);
     for (const listener of this.#listeners) listener(text);
   }
+}
+
+/** Our environment without what would configure an agent, an engine or a log behind the lab's back. */
+function plainEnvironment(): Record<string, string> {
+  const foreign = /^(FLANNELD_|DOCKER_|ETCDCTL_|ETCD_|NOTIFY_SOCKET$|JOURNAL_STREAM$|WATCHDOG_)/;
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || foreign.test(name) ? [] : [[name, value] as const],
+    ),
+  );
 }
 
 /** The only child of a process. /proc/PID/task/PID/children is not in every kernel; PPid is. */
