@@ -1,9 +1,19 @@
 /** This machine: facts, uplink, forwarding, forward rules, subnet file, systemd, the lock. */
-export * from './facts.ts';
-export * from './forward/index.ts';
-export * from './forwarding.ts';
-export * from './lock.ts';
-export * from './subnetFile.ts';
-export * from './surroundings.ts';
-export * from './systemd.ts';
-export * from './uplink.ts';
+export { type HostFacts, type Link, readHostFacts } from './facts.ts';
+export {
+  type ForwardPorts,
+  ForwardRules,
+  type ForwardStatus,
+  type ForwardWanted,
+} from './forward/index.ts';
+export { ensureForwarding, type ForwardingOutcome } from './forwarding.ts';
+export { acquireLock, type Lock } from './lock.ts';
+export {
+  type PreviousSubnets,
+  readSubnetFile,
+  type SubnetFile,
+  writeSubnetFile,
+} from './subnetFile.ts';
+export { type HostSurroundings, surroundingsOf } from './surroundings.ts';
+export { type Notifier, systemdNotifier } from './systemd.ts';
+export { findUplink, type UplinkChoice, type UplinkOptions } from './uplink.ts';

@@ -12,8 +12,6 @@ import {
   parseInterfaceAddress,
 } from '../ip/index.ts';
 
-export const SUBNET_FILE = '/run/flannel/subnet.env';
-
 export interface SubnetOfFamily {
   readonly network: Prefix;
   readonly subnet: Prefix;

@@ -47,7 +47,7 @@ table inet hostgw {
 		ip saddr 10.100.0.0/16 ip daddr 10.100.0.0/16 snat ip to ip saddr
 	}
 	chain unmark {
-		type filter hook postrouting priority 310; policy accept;
+		type filter hook postrouting priority -160; policy accept;
 		meta mark and 0xffff == 0x4847 meta mark set meta mark and 0xffff0000
 	}
 }

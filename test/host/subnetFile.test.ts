@@ -12,14 +12,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import { ensureForwarding } from '../../src/host/index.ts';
 import {
-  ensureForwarding,
   formatSubnetFile,
   parseSubnetFile,
   readSubnetFile,
   type SubnetFile,
   writeSubnetFile,
-} from '../../src/host/index.ts';
+} from '../../src/host/subnetFile.ts';
 import { type Prefix, parsePrefix, prefixOf, v4, v6 } from '../../src/ip/index.ts';
 import { needs } from '../support/needs.ts';
 import { child, ended, source } from './child.ts';

@@ -1,15 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  chooseUplink,
-  findUplink,
-  type HostFacts,
-  parseHostFacts,
-  parseReach,
-  readHostFacts,
-  surroundingsOf,
-  type UplinkOptions,
-} from '../../src/host/index.ts';
+import { type HostFacts, parseHostFacts, readHostFacts } from '../../src/host/facts.ts';
+import { surroundingsOf } from '../../src/host/index.ts';
+import { chooseUplink, findUplink, parseReach, type UplinkOptions } from '../../src/host/uplink.ts';
 import { type Address, parseAddress, parsePrefix } from '../../src/ip/index.ts';
 import { needs } from '../support/needs.ts';
 import { Namespace } from './world.ts';

@@ -45,7 +45,9 @@ export class Iptables {
         const wanted = rules.filter(
           (rule) => rule.table === chain.table && rule.chain === chain.chain,
         );
-        const failure = await this.#ensureChain(backend, chain, wanted, changes, signal);
+        const edit = () => this.#ensureChain(backend, chain, wanted, changes, signal);
+        // A flush, or Docker's start, may come between our look and our edit: look once more.
+        const failure = (await edit()) && (await edit());
         if (failure !== undefined) problems.push(`${backend.name}: ${failure}`);
       }
     }

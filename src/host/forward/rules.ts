@@ -43,7 +43,7 @@ export function refusal({ uplink, network, subnet }: ForwardWanted): string | un
  * - guard, before filter: whatever policy Docker left in FORWARD, others get only replies and what is published (dnat).
  * - keep, 90: source NAT to the source itself settles the flow, so Docker's MASQUERADE at 100 never sees it
  *   (a plain accept would not do). Containers of one network see each other's own addresses.
- * - unmark, last: nothing behind us (kube-proxy masquerades by 0x4000) mistakes the mark for its own.
+ * - unmark, before source NAT: kube-proxy masquerades at 100 what has the mark 0x4000, which is a bit of ours.
  */
 export function nftScript({ uplink, network, subnet, gateways }: ForwardWanted): string {
   const peers = [network.text, ...outside(network, gateways)];
@@ -68,7 +68,7 @@ table ${NFT_TABLE} {
 		ip saddr ${network.text} ip daddr ${network.text} snat ip to ip saddr
 	}
 	chain unmark {
-		type filter hook postrouting priority 310; policy accept;
+		type filter hook postrouting priority -160; policy accept;
 		meta mark and ${MARK_BITS} == ${MARK} meta mark set meta mark and ${OTHER_BITS}
 	}
 }
@@ -146,5 +146,5 @@ export function compareChain(listing: string, wanted: readonly IptablesRule[]): 
   return { missing, stale };
 }
 
-export const isOurs = (spec: string): boolean =>
+const isOurs = (spec: string): boolean =>
   `${spec} `.includes(` ${COMMENT} `) || spec.startsWith(`${COMMENT} `);
