@@ -40,6 +40,9 @@ const CLIENT_CERT_SAYS =
   /certificate.?required|bad.?certificate|handshake.?failure|alert number (42|40|116)|unknown.?ca\b|CertificateRequired/i;
 const ISSUER_SAYS =
   /self[- ]signed|unable to (verify|get)|UNABLE_TO_|DEPTH_ZERO|UnknownIssuer|issuer/i;
+// With TLS 1.3 a server refuses our certificate after our side of the handshake: at times its alert is lost in the reset.
+const CUT_IN_HANDSHAKE_SAYS =
+  /^No connection established.*(EPIPE|ECONNRESET|socket hang up|closed)/i;
 const REFUSED_SAYS = /ECONNREFUSED|connection refused/i;
 const NAME_NOT_FOUND_SAYS = /name resolution failed|ENOTFOUND|EAI_AGAIN|getaddrinfo/i;
 
@@ -51,7 +54,7 @@ function statusOf(error: unknown): Status {
   return { code, text: details || error.message };
 }
 
-function kindOf({ code, text }: Status): EtcdErrorKind {
+function kindOf({ code, text }: Status, url: string): EtcdErrorKind {
   for (const [says, kind] of SERVER_SAYS) if (says.test(text)) return kind;
   if (code === PERMISSION_DENIED) return 'permission';
   if (code === UNAUTHENTICATED) return 'authentication';
@@ -59,6 +62,7 @@ function kindOf({ code, text }: Status): EtcdErrorKind {
   if (text.startsWith('etcdserver: ') || code === OUT_OF_RANGE) return 'other';
   if (REFUSED_SAYS.test(text)) return 'refused';
   if (TLS_SAYS.test(text)) return 'tls';
+  if (isSecure(url) && CUT_IN_HANDSHAKE_SAYS.test(text)) return 'tls';
   // INTERNAL and UNKNOWN are how a dropped connection arrives on some runtimes (Deno: `13 INTERNAL EPIPE`).
   if ([CANCELLED, UNKNOWN, INTERNAL, UNAVAILABLE].includes(code)) return 'unreachable';
   return 'other';
@@ -78,12 +82,23 @@ function tlsSentence(text: string): string {
   if (CLIENT_CERT_SAYS.test(text)) {
     return 'it did not accept our client certificate, or we gave none: give a certificate and key that it trusts';
   }
+  if (CUT_IN_HANDSHAKE_SAYS.test(text)) {
+    return 'it cut the connection in the TLS handshake: it may want a client certificate and key that it trusts';
+  }
   return `the TLS handshake failed (${brief(text)})`;
+}
+
+function isSecure(url: string): boolean {
+  return url.startsWith('https:');
 }
 
 /** One line, bounded: an error's text may hold anything. */
 function brief(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = text
+    .replace(/^No connection established\. Last error: (Error: )?/, '')
+    .replace(/( \(\d{4}-\d\d-\d\dT[\d:.]+Z\))?\.? Resolution note:.*$/s, '')
+    .replace(/\s+/g, ' ')
+    .trim();
   return line.length > 160 ? `${line.slice(0, 160)}...` : line;
 }
 
@@ -118,7 +133,7 @@ function sentence(kind: EtcdErrorKind, text: string, url: string): string {
 export function toEtcdError(error: unknown, url: string): EtcdError {
   if (error instanceof EtcdError) return error;
   const status = statusOf(error);
-  const kind = kindOf(status);
+  const kind = kindOf(status, url);
   return new EtcdError(kind, sentence(kind, status.text, url), { cause: error });
 }
 

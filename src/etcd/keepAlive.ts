@@ -11,7 +11,9 @@ const KEEP_ALIVE_MS = 3_000;
 export function keepAliveOnce(endpoint: Endpoint, id: string, clock: Clock): Promise<number> {
   return new Promise((resolve, reject) => {
     let stream: Stream<ILeaseKeepAliveRequest> | undefined;
+    let over = false;
     const finish = (end: () => void): void => {
+      over = true;
       stopTimer();
       end();
       stream?.cancel();
@@ -30,7 +32,8 @@ export function keepAliveOnce(endpoint: Endpoint, id: string, clock: Clock): Pro
       .then(
         (opened) => {
           stream = opened;
-          opened.write({ ID: id });
+          if (over) opened.cancel();
+          else opened.write({ ID: id });
         },
         (error: unknown) => finish(() => reject(error)),
       );

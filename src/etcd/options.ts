@@ -2,9 +2,9 @@
  * How to reach the cluster: the options a person gives, checked and read once.
  * Whatever is wrong here is wrong for good, so it is a RangeError at the start, never a retry.
  */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { createSecureContext } from 'node:tls';
 
 export interface EtcdOptions {
   /** `http://HOST:PORT` or `https://HOST:PORT`, at least one. */
@@ -21,7 +21,7 @@ export interface EtcdOptions {
 
 /** One member's address, taken apart. */
 export interface EndpointAddress {
-  /** As given, without a trailing slash: what people are shown. */
+  /** Scheme, host and port: what people are shown. */
   readonly url: string;
   readonly secure: boolean;
   /** `HOST:PORT`, with brackets around an IPv6 address. */
@@ -70,7 +70,7 @@ export function parseEndpoint(text: string): EndpointAddress {
     throw new RangeError(`etcd endpoint ${JSON.stringify(text)}: ${FORM}`);
   }
   return {
-    url: text.trim().replace(/\/$/, ''),
+    url: `${scheme.toLowerCase()}://${host}:${Number(port)}`,
     secure: scheme.toLowerCase() === 'https',
     target: `${host}:${Number(port)}`,
     ip: isIP(bare) === 0 ? undefined : bare,
@@ -95,6 +95,24 @@ function readPem(file: string | undefined, what: string): Buffer | null {
   return pem;
 }
 
+function toCertificate(pem: Buffer, what: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    throw new RangeError(`${what}, holds no certificate that can be read`);
+  }
+}
+
+function toKey(pem: Buffer, what: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw new RangeError(
+      `${what}, holds no private key that can be read; it must not be encrypted`,
+    );
+  }
+}
+
 function readCertificates(options: EtcdOptions): Certificates {
   const { caFile, certFile, keyFile } = options;
   if ((certFile === undefined) !== (keyFile === undefined)) {
@@ -107,17 +125,14 @@ function readCertificates(options: EtcdOptions): Certificates {
   const ca = readPem(caFile, 'CA file');
   const cert = readPem(certFile, 'client certificate');
   const key = readPem(keyFile, 'client key');
-  try {
-    createSecureContext({ ...(ca && { ca }) });
-  } catch {
-    throw new RangeError(`the CA file for etcd, ${caFile}, holds no certificate that can be read`);
-  }
-  try {
-    createSecureContext({ ...(cert && { cert }), ...(key && { key }) });
-  } catch {
-    throw new RangeError(
-      `the client certificate for etcd, ${certFile}, and its key, ${keyFile}, cannot be used together`,
-    );
+  if (ca) toCertificate(ca, `the CA file for etcd, ${caFile}`);
+  if (cert && key) {
+    const certificate = toCertificate(cert, `the client certificate for etcd, ${certFile}`);
+    if (!certificate.checkPrivateKey(toKey(key, `the client key for etcd, ${keyFile}`))) {
+      throw new RangeError(
+        `the client certificate for etcd, ${certFile}, and the key, ${keyFile}, do not belong together`,
+      );
+    }
   }
   return { ca, cert, key };
 }

@@ -98,7 +98,7 @@ describe('etcd behind TLS', { skip: needs('etcd', 'openssl') ?? false }, () => {
   test('a certificate and a key that do not belong together are refused at the start', () => {
     assert.throws(() => server.open({ ...right(), keyFile: pem.file('server.key') }), {
       name: 'RangeError',
-      message: /cannot be used together/,
+      message: /do not belong together/,
     });
   });
 });

@@ -18,6 +18,8 @@ export interface TestEtcdOptions {
   /** More arguments for etcd, e.g. for TLS. */
   readonly args?: readonly string[];
   readonly scheme?: 'http' | 'https';
+  /** For a cluster: the port for its peers, which the other members must know. */
+  readonly peerPort?: number;
   /** Whether to wait until it answers; not possible without a certificate. Default true. */
   readonly wait?: boolean;
 }
@@ -83,7 +85,8 @@ async function end(child: ChildProcess): Promise<void> {
 
 export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd> {
   const scheme = options.scheme ?? 'http';
-  const [port, peerPort] = [await freePort(), await freePort()];
+  const port = await freePort();
+  const peerPort = options.peerPort ?? (await freePort());
   const endpoint = `${scheme}://127.0.0.1:${port}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hostgw-etcd-'));
