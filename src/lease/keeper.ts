@@ -35,7 +35,7 @@ export type KeeperOutput =
 
 export interface KeeperOptions {
   readonly ttlSeconds: number;
-  /** Renew at the latest this long before the lease ends, in milliseconds. Default: two thirds of its TTL. */
+  /** Renewed at a third of the TTL, and at the latest this many milliseconds before its end. Default 0. */
   readonly renewMarginMs?: number;
   readonly retry: BackoffOptions;
   readonly random: Random;
@@ -125,7 +125,10 @@ export class Keeper implements Core<KeeperInput, KeeperOutput> {
       this.#failures = 0;
       const ttlMs = answer.ttl * 1000;
       this.#expiresAt = request.sentAt + ttlMs;
-      this.#next = { kind: 'keepAlive', at: this.#again ? now : request.sentAt + this.#renewAfter(ttlMs) };
+      this.#next = {
+        kind: 'keepAlive',
+        at: this.#again ? now : request.sentAt + this.#renewAfter(ttlMs),
+      };
       if (now < this.#expiresAt) this.#become({ kind: 'held', id });
     } else if (this.#state.kind === 'granting') {
       // It ended between the grant and its first keepalive.
@@ -139,10 +142,9 @@ export class Keeper implements Core<KeeperInput, KeeperOutput> {
     this.#again = false;
   }
 
-  /** A third of the TTL leaves room for two more tries; a margin that asks for more than the TTL is not believed. */
+  /** A margin as long as the lease lives must not become a loop: a hundredth of the TTL passes in any case. */
   #renewAfter(ttlMs: number): number {
-    const margin = this.#options.renewMarginMs ?? 0;
-    return margin < ttlMs ? Math.min(ttlMs / 3, ttlMs - margin) : ttlMs / 3;
+    return Math.min(ttlMs / 3, Math.max(ttlMs / 100, ttlMs - (this.#options.renewMarginMs ?? 0)));
   }
 
   /** Backoff, but never so long that a short-lived lease runs out between two tries. */

@@ -4,31 +4,15 @@
  * key's absence or revision, and comes after the state that explains it is on disk.
  */
 import { type BackoffOptions, backoffMs, type Core, type TimerInput } from '../core/index.ts';
-import { leaseValue, type PublicAddresses, type ReadLease, readLease } from './codec.ts';
+import { leaseValue, type PublicAddresses, readLease } from './codec.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyPut, StoredKey } from './keys.ts';
 import { stateText, withAddresses } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
+import { type KnownView, newestOf, type Pending, type Told } from './ownRequests.ts';
 import { subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
-import type { Leases } from './view.ts';
-
-type Pending =
-  | { readonly kind: 'persist'; readonly attempt: number; readonly state: OwnState }
-  | {
-      readonly kind: 'transact';
-      readonly attempt: number;
-      readonly name: string;
-      readonly put: KeyPut;
-    }
-  | { readonly kind: 'read'; readonly attempt: number; readonly name: string };
-
-/** What an answer told about a key, where the view may be older. */
-interface Told {
-  readonly revision: number;
-  readonly read: ReadLease | undefined;
-}
 
 type PutPlan = Extract<Plan, { kind: 'put' }>;
 type HoldPlan = Extract<Plan, { kind: 'hold' }>;
@@ -40,7 +24,7 @@ const CONTEST: BackoffOptions = { firstMs: 2_000, maxMs: 60_000 };
 export class Own implements Core<OwnInput, OwnOutput> {
   readonly #options: OwnOptions;
   #config: ConfigState = { kind: 'missing' };
-  #view: { readonly revision: number; readonly leases: Leases } | undefined;
+  #view: KnownView | undefined;
   #keeper: KeeperState = { kind: 'none' };
   #here: PublicAddresses = { publicIp: undefined, publicIp6: undefined };
   #own: OwnState | undefined;
@@ -82,6 +66,14 @@ export class Own implements Core<OwnInput, OwnOutput> {
 
   handle(input: OwnInput | TimerInput, now: number): OwnOutput[] {
     this.#take(input, now);
+    this.#wake(now);
+    if (this.#pending === undefined && this.#retryAt === undefined) this.#proceed(now);
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  #wake(now: number): void {
     if (this.#retryAt !== undefined && now >= this.#retryAt) this.#retryAt = undefined;
     if (this.#contestAt !== undefined && now >= this.#contestAt) {
       this.#contestAt = undefined;
@@ -91,10 +83,6 @@ export class Own implements Core<OwnInput, OwnOutput> {
       this.#saveAgainAt = undefined;
       this.#unsaved = undefined;
     }
-    if (this.#pending === undefined && this.#retryAt === undefined) this.#proceed(now);
-    const out = this.#out;
-    this.#out = [];
-    return out;
   }
 
   #take(input: OwnInput | TimerInput, now: number): void {
@@ -186,7 +174,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
         this.#say(plan.say.status, plan.say.sentence);
         this.#leaseId ??= this.#options.newLeaseId();
         const etcdLease = this.#leaseId;
-        this.#own = { subnet: plan.name, held: false, etcdLease, addresses: [] };
+        this.#own = { subnet: plan.name, held: false, etcdLease, addresses: [], rival: undefined };
       }
       plan = planNext(this.#facts());
     }
@@ -198,6 +186,10 @@ export class Own implements Core<OwnInput, OwnOutput> {
     else {
       if (plan.say !== undefined) this.#say(plan.say.status, plan.say.sentence);
       if (plan.kind === 'put') this.#put(plan, now);
+      if (plan.kind === 'yield' && this.#own !== undefined) {
+        this.#own = { ...this.#own, rival: plan.rival };
+        this.#persist(this.#own);
+      }
     }
   }
 
@@ -205,7 +197,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     const { configKey, subnetsPrefix, previous, seed } = this.#options;
     return {
       config: this.#config,
-      leases: this.#newest(),
+      leases: newestOf(this.#view, this.#told),
       here: this.#here,
       own: this.#own,
       announced: this.#announced !== undefined,
@@ -216,19 +208,9 @@ export class Own implements Core<OwnInput, OwnOutput> {
     };
   }
 
-  /** The view, with what answers have told since; usually that is nothing, and the view itself. */
-  #newest(): Leases | undefined {
-    if (this.#view === undefined || this.#told.size === 0) return this.#view?.leases;
-    const newest = new Map(this.#view.leases);
-    for (const [name, { read }] of this.#told)
-      if (read === undefined) newest.delete(name);
-      else newest.set(name, read);
-    return newest;
-  }
-
   #hold({ reservation, here }: HoldPlan): void {
     if (this.#own === undefined) return;
-    const own = { ...withAddresses(this.#own, here), held: true };
+    const own = { ...withAddresses(this.#own, here), held: true, rival: undefined };
     this.#own = own;
     const text = [own.subnet, reservation, here.publicIp?.text, here.publicIp6?.text].join();
     if (this.#announced !== text) {

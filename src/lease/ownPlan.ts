@@ -39,6 +39,8 @@ interface Said {
 export type Plan =
   /** Nothing to write; undefined: nothing new to say either. */
   | { readonly kind: 'wait'; readonly say: Said | undefined }
+  /** Another host has our subnet, under its etcd lease `rival`. */
+  | { readonly kind: 'yield'; readonly say: Said; readonly rival: string }
   | { readonly kind: 'choose'; readonly name: string; readonly say: Said }
   /** `own` does not fit the config (`outgrown`), or another host was faster: plan again without it. */
   | { readonly kind: 'forget'; readonly outgrown: boolean }
@@ -122,14 +124,14 @@ function planOwned(
       const sentence = `another writer with our address has written key ${own.subnet} (revision ${owner.modRevision}): taking it back`;
       return put(unchanged, own.etcdLease, doubt(sentence), true);
     }
-    case 'former': {
-      const sentence = `key ${own.subnet} has ${owner.address}, an address that this host had, under an etcd lease that is not ours: nothing is written until it goes`;
+    case 'unclear': {
+      const sentence = `key ${own.subnet} has ${owner.address}, an address that this host has or had, under an etcd lease that is not ours: nothing is written until it goes`;
       return { kind: 'wait', say: doubt(sentence) };
     }
     case 'foreign': {
       if (!own.held) return { kind: 'forget', outgrown: false };
       const sentence = `subnet ${subnet} belongs to ${owner.owner} in etcd (key ${own.subnet}, revision ${owner.modRevision}): this host stops writing to it, and takes it again when that key goes`;
-      return { kind: 'wait', say: { status: 'superseded', sentence } };
+      return { kind: 'yield', say: { status: 'superseded', sentence }, rival: owner.etcdLease };
     }
   }
 }

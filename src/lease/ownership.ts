@@ -20,9 +20,14 @@ export type Ownership =
     }
   /** It has our address and hangs on an etcd lease that is not ours: flannel's, or ours of a state that was lost. */
   | { readonly kind: 'adoptable'; readonly modRevision: number }
-  /** It has an address that this host had, under an etcd lease that is not ours. */
-  | { readonly kind: 'former'; readonly address: string; readonly modRevision: number }
-  | { readonly kind: 'foreign'; readonly owner: string; readonly modRevision: number };
+  /** It has an address that this host has or had, but another host may have had it too: under an etcd lease not ours. */
+  | { readonly kind: 'unclear'; readonly address: string; readonly modRevision: number }
+  | {
+      readonly kind: 'foreign';
+      readonly owner: string;
+      readonly etcdLease: string;
+      readonly modRevision: number;
+    };
 
 /** Whose `read` is, the key that `own` names; `here` are the addresses that we would write. */
 export function ownershipOf(
@@ -35,26 +40,36 @@ export function ownershipOf(
     const { etcdLease, modRevision } = read;
     if (etcdLease === own.etcdLease)
       return { kind: 'ours', matches: false, reservation: false, modRevision };
-    return { kind: 'foreign', owner: 'an owner whose value cannot be read', modRevision };
+    return {
+      kind: 'foreign',
+      owner: 'an owner whose value cannot be read',
+      etcdLease,
+      modRevision,
+    };
   }
   const { lease } = read;
-  const { modRevision } = lease;
+  const { etcdLease, modRevision } = lease;
   const named = [lease.publicIp, lease.publicIp6].filter((address) => address !== undefined);
-  const has = named.some((address) => isHere(address, here));
+  const has = named.find((address) => isHere(address, here));
   const had = named.find((address) => own.addresses.includes(address.text));
   const matches = saysTheSame(lease, here);
-  if (lease.etcdLease === own.etcdLease) {
-    if (has || had !== undefined || named.length === 0)
+  if (etcdLease === own.etcdLease) {
+    if (has !== undefined || had !== undefined || named.length === 0)
       return { kind: 'ours', matches, reservation: false, modRevision };
     // Every address of ours is on disk before it is in etcd: so this was written by a copy of our state.
     const owner = `${ownerText(lease)}, which uses a copy of this host's state`;
-    return { kind: 'foreign', owner, modRevision };
+    return { kind: 'foreign', owner, etcdLease, modRevision };
   }
-  if (lease.etcdLease === '0' && (has || (had !== undefined && own.held)))
+  if (etcdLease === '0' && (has !== undefined || (had !== undefined && own.held)))
     return { kind: 'ours', matches, reservation: true, modRevision };
-  if (has) return { kind: 'adoptable', modRevision };
-  if (had !== undefined) return { kind: 'former', address: had.text, modRevision };
-  return { kind: 'foreign', owner: ownerText(lease), modRevision };
+  if (etcdLease === own.rival)
+    return { kind: 'foreign', owner: ownerText(lease), etcdLease, modRevision };
+  // Addresses move between hosts. One that we never wrote proves nothing about a subnet that we did hold.
+  if (has !== undefined && (!own.held || own.addresses.includes(has.text)))
+    return { kind: 'adoptable', modRevision };
+  const address = has ?? had;
+  if (address !== undefined) return { kind: 'unclear', address: address.text, modRevision };
+  return { kind: 'foreign', owner: ownerText(lease), etcdLease, modRevision };
 }
 
 /** Whether a lease names one of the addresses. */
@@ -80,8 +95,8 @@ function ownerText({ publicIp, publicIp6 }: Lease): string {
 }
 
 /** Equal states, equal text, whatever the order of their fields. */
-export const stateText = ({ subnet, held, etcdLease, addresses }: OwnState): string =>
-  JSON.stringify([subnet, held, etcdLease, addresses]);
+export const stateText = ({ subnet, held, etcdLease, addresses, rival }: OwnState): string =>
+  JSON.stringify([subnet, held, etcdLease, addresses, rival]);
 
 /** The state with the addresses that we are about to write, the latest last. */
 export function withAddresses(own: OwnState, { publicIp, publicIp6 }: PublicAddresses): OwnState {

@@ -16,6 +16,8 @@ export interface OwnState {
   readonly etcdLease: string;
   /** Every public address that this host has put into a lease, the latest last. */
   readonly addresses: readonly string[];
+  /** The etcd lease under which another host was last proven to hold our subnet: never taken for ours again. */
+  readonly rival: string | undefined;
 }
 
 export type LoadedState =
@@ -91,19 +93,22 @@ function parseState(text: string): OwnState | string {
   const { version, own } = json;
   if (version !== VERSION) return `has no version ${VERSION}`;
   if (!isRecord(own)) return 'has no own lease';
-  const { subnet, held, etcdLease, addresses } = own;
+  const { subnet, held, etcdLease, addresses, rival } = own;
   const subnets = typeof subnet === 'string' ? parseSubnetName(subnet) : undefined;
   if (typeof subnet !== 'string' || subnets === undefined || subnetName(subnets) !== subnet)
     return 'names no subnet';
   if (typeof held !== 'boolean') return 'does not say whether the subnet was held';
-  if (typeof etcdLease !== 'string' || !LEASE_ID.test(etcdLease)) return 'names no etcd lease';
-  if (BigInt(etcdLease) > LEASE_ID_MAX) return 'names an etcd lease that cannot be';
+  if (!isLeaseId(etcdLease)) return 'names no etcd lease';
+  if (rival !== undefined && rival !== '0' && !isLeaseId(rival)) return 'has a bad rival';
   if (!Array.isArray(addresses) || !addresses.every(isAddressText)) return 'has bad addresses';
-  return { subnet, held, etcdLease, addresses };
+  return { subnet, held, etcdLease, addresses, rival };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isLeaseId = (value: unknown): value is string =>
+  typeof value === 'string' && LEASE_ID.test(value) && BigInt(value) <= LEASE_ID_MAX;
 
 const isAddressText = (value: unknown): value is string =>
   typeof value === 'string' && parseAddress(value)?.text === value;
