@@ -1,107 +1,26 @@
 /** Real packets through real nft and iptables of both kinds, in network namespaces. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Clock, type Log, systemClock } from '../../src/core/index.ts';
-import { ForwardRules, type ForwardStatus, type ForwardWanted } from '../../src/host/index.ts';
-import { type Address, type Prefix, parseAddress, parsePrefix } from '../../src/ip/index.ts';
-import { needs } from '../support/needs.ts';
+import { systemClock } from '../../src/core/index.ts';
+import { ForwardRules, type ForwardStatus } from '../../src/host/index.ts';
 import { until } from '../support/until.ts';
 import {
-  CONTAINER,
-  docker20,
-  docker28,
-  HOST,
-  type Namespace,
-  PEER_CONTAINER,
-  PEER_HOST,
-  STRANGER,
-  World,
-} from './world.ts';
-
-const prefix = (text: string): Prefix => parsePrefix(text) ?? assert.fail(text);
-const address = (text: string): Address => parseAddress(text) ?? assert.fail(text);
-const skip = needs('root', 'ip', 'unshare', 'nsenter', 'nft', 'iptables', 'busybox', 'setpriv');
-const tools = needs('iptables-legacy', 'iptables-nft');
-const wanted: ForwardWanted = {
-  uplink: 'eth0',
-  network: prefix('10.100.0.0/16'),
-  subnet: prefix('10.100.1.0/24'),
-  gateways: [address(PEER_HOST)],
-};
-/** Refused connections take a second each. */
-const slow = { timeout: 60_000 };
-const never = new AbortController().signal;
-
-class Lines implements Log {
-  readonly lines: string[] = [];
-  debug = (sentence: string): void => void this.lines.push(`debug ${sentence}`);
-  info = (sentence: string): void => void this.lines.push(`info ${sentence}`);
-  warn = (sentence: string): void => void this.lines.push(`warn ${sentence}`);
-  error = (sentence: string): void => void this.lines.push(`error ${sentence}`);
-}
-
-/** `iptables`: which of the two the host's plain `iptables` is; `without`: a program that it lacks. */
-function rulesOn(
-  host: Namespace,
-  {
-    iptables = 'iptables-nft',
-    without = [] as readonly string[],
-    log = new Lines() as Log,
-    clock = systemClock as Clock,
-    checkMs = 2000,
-  } = {},
-): ForwardRules {
-  return new ForwardRules({
-    log,
-    clock,
-    checkMs,
-    legacyTables: host.legacyTables,
-    run: (file, args, options) => {
-      if (without.includes(file)) {
-        return Promise.reject(Object.assign(new Error(`spawn ${file} ENOENT`), { code: 'ENOENT' }));
-      }
-      return host.run(file === 'iptables' ? iptables : file, args, options);
-    },
-  });
-}
-
-/** Everything netfilter in the namespace, without counters; tables sorted, as a new one is listed last. */
-async function state(host: Namespace): Promise<string> {
-  const text = await host.sh(
-    'nft list ruleset; for t in $(cat /proc/net/ip_tables_names || true); do iptables-legacy-save -t $t; done',
-  );
-  const plain = text.replaceAll(/(packets|bytes) \d+|\[\d+:\d+\]|^#.*$/gm, '');
-  return plain
-    .split(/^(?=table )/m)
-    .sort()
-    .join('');
-}
-
-async function opened(world: World): Promise<void> {
-  await world.sources(world.box);
-  assert.deepEqual(
-    {
-      'container of a peer': await world.reaches(PEER_CONTAINER),
-      'peer host': await world.reaches(PEER_HOST),
-      stranger: await world.reaches(STRANGER),
-      'stranger to a published port': await world.reaches(STRANGER, HOST, 8080),
-    },
-    {
-      'container of a peer': true,
-      'peer host': true,
-      stranger: false,
-      'stranger to a published port': true,
-    },
-  );
-  assert.deepEqual(await world.sources(world.box), [PEER_HOST, STRANGER, PEER_CONTAINER].sort());
-  await world.sources(world.lan);
-  assert.equal(await world.containerReachesPeer(), true, 'a container reaches a peer');
-  assert.deepEqual(await world.sources(world.lan), [CONTAINER], 'under its own address');
-}
+  address,
+  Lines,
+  never,
+  opened,
+  prefix,
+  rulesOn,
+  skip,
+  slow,
+  state,
+  wanted,
+} from './opened.ts';
+import { docker20, docker28, PEER_CONTAINER, PEER_HOST, STRANGER, World } from './world.ts';
 
 for (const iptables of ['iptables-nft', 'iptables-legacy']) {
   for (const policy of ['DROP', 'ACCEPT'] as const) {
-    describe(`Docker with ${iptables}, FORWARD policy ${policy}`, { skip: skip ?? tools }, () => {
+    describe(`Docker with ${iptables}, FORWARD policy ${policy}`, { skip }, () => {
       let world: World;
       let rules: ForwardRules;
       before(async () => {
@@ -131,7 +50,7 @@ for (const iptables of ['iptables-nft', 'iptables-legacy']) {
   }
 }
 
-describe('Docker first, in the backend that is not the default', { skip: skip ?? tools }, () => {
+describe('Docker first, in the backend that is not the default', { skip }, () => {
   for (const [main, other] of [
     ['iptables-nft', 'iptables-legacy'],
     ['iptables-legacy', 'iptables-nft'],
@@ -282,101 +201,4 @@ describe('on a host', { skip }, () => {
     await rules.remove(never);
     assert.equal(await others(), docker);
   });
-});
-
-test('a burst of wishes writes the first and the last, not each', slow, async () => {
-  const scripts: string[] = [];
-  const rules = new ForwardRules({
-    log: new Lines(),
-    clock: systemClock,
-    legacyTables: async () => '',
-    run: async (file, args, options) => {
-      if (file === 'nft' && args[0] === '-f') scripts.push(options?.input ?? '');
-      return { code: 0, stdout: file === 'nft' ? (scripts.at(-1) ?? '') : '', stderr: '' };
-    },
-  });
-  await rules.ensure(wanted, never);
-  const burst = Array.from({ length: 50 }, (_, index) => address(`10.10.11.${index + 1}`));
-  await Promise.all(burst.map((one) => rules.ensure({ ...wanted, gateways: [one] }, never)));
-  assert.equal(scripts.length, 2);
-  assert.match(scripts.at(-1) ?? '', /10\.10\.11\.50 \}/);
-});
-
-describe('where something is missing', { skip }, () => {
-  const here = async (check: (world: World) => Promise<void>): Promise<void> => {
-    const world = await World.create();
-    try {
-      await check(world);
-    } finally {
-      await world.close();
-    }
-  };
-
-  test(
-    'without nft, sources in Network are accepted by address, and the limits are said',
-    slow,
-    () =>
-      here(async (world) => {
-        await world.host.sh(docker20('iptables-nft', 'DROP'));
-        const status = await rulesOn(world.host, { without: ['nft'] }).ensure(wanted, never);
-        assert.equal(status.kind, 'partial');
-        assert.match(
-          status.kind === 'partial' ? status.reason : '',
-          /nft is not installed; install nftables/,
-        );
-        assert.equal(await world.reaches(PEER_CONTAINER), true);
-        assert.equal(await world.reaches(STRANGER), false);
-        // nft is installed: the accepts by address go.
-        assert.equal((await rulesOn(world.host).ensure(wanted, never)).kind, 'open');
-        assert.doesNotMatch(await world.host.sh('iptables-nft -S DOCKER-USER'), /-s 10/);
-      }),
-  );
-
-  test('without iptables nothing more is needed: the guard holds', slow, () =>
-    here(async (world) => {
-      const rules = rulesOn(world.host, { without: ['iptables', 'iptables-nft'] });
-      assert.deepEqual(await rules.ensure(wanted, never), {
-        kind: 'open',
-        how: 'guarded by nft; no iptables here',
-      });
-      assert.equal(await world.reaches(PEER_CONTAINER), true);
-      assert.equal(await world.reaches(STRANGER), false);
-    }),
-  );
-
-  test('without either, one sentence says so', slow, () =>
-    here(async (world) => {
-      const rules = rulesOn(world.host, { without: ['nft', 'iptables'] });
-      const status = await rules.ensure(wanted, never);
-      assert.equal(status.kind, 'failed');
-      assert.match(JSON.stringify(status), /nft is not installed; iptables is not installed/);
-    }),
-  );
-
-  test('without Docker, a DROP policy of somebody else is passed both ways', slow, () =>
-    here(async (world) => {
-      await world.host.sh(
-        'iptables-nft -P FORWARD DROP; iptables-nft -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT',
-      );
-      await rulesOn(world.host).ensure(wanted, never);
-      assert.equal(await world.reaches(PEER_CONTAINER), true);
-      assert.equal(await world.containerReachesPeer(), true);
-      assert.equal(await world.reaches(STRANGER), false);
-    }),
-  );
-
-  test('a table that is no iptables table is named, not broken', slow, () =>
-    here(async (world) => {
-      const table =
-        'table ip filter { chain FORWARD { type filter hook forward priority 5; ip saddr { 1.2.3.4 } drop; }; }';
-      await world.host.sh(`nft '${table}'`);
-      const status = await rulesOn(world.host).ensure(wanted, never);
-      assert.equal(status.kind, 'failed');
-      assert.match(
-        JSON.stringify(status),
-        /iptables-nft: .*(incompatible|Operation not supported)/,
-      );
-      assert.match(await state(world.host), /ip saddr (\{ )?1\.2\.3\.4/);
-    }),
-  );
 });
