@@ -80,7 +80,7 @@ export async function tellDemo(
   step(`ip route on ${last.name}`);
   sayIndented(await last.must(['ip', 'route']));
   step(`/run/flannel/subnet.env on ${last.name}, which feeds Docker`);
-  await Promise.all(agents.map((agent) => agent.waitFor(/\bready$/)));
+  await Promise.all(agents.map((agent) => agent.waitFor(/(^|\s)ready$/)));
   sayIndented((await last.readFile('/run/flannel/subnet.env')) ?? 'missing');
 
   signal.throwIfAborted();
@@ -142,7 +142,7 @@ async function putConfig(
   await etcd.put(CONFIG_KEY, CONFIG);
   try {
     const times = await Promise.all(watches.map((watch) => watch.added(hosts.length - 1, 20_000)));
-    await Promise.all(agents.map((agent) => agent.waitFor('subnet added')));
+    await Promise.all(agents.map((agent) => agent.waitForAll('subnet added', hosts.length - 1)));
     const ms = Math.round(Math.max(...times) - put);
     say(
       `   ${paint('green', `all routes on all hosts ${ms} ms after the put`)}, by each kernel's own word`,
@@ -190,7 +190,12 @@ async function pingAll(containers: readonly Container[]): Promise<number> {
     containers.map((from) => from.ping(addresses.filter((address) => address !== from.address))),
   );
   const width = 18;
-  say(`   ${'from / to'.padEnd(24)}${addresses.map((address) => address.padEnd(width)).join('')}`);
+  say(
+    `   ${'from / to'.padEnd(24)}${addresses
+      .map((address) => address.padEnd(width))
+      .join('')
+      .trimEnd()}`,
+  );
   let lost = 0;
   containers.forEach((from, row) => {
     const cells = addresses.map((address) => {

@@ -45,7 +45,8 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 async function runDemo(options: DemoOptions): Promise<number> {
   const stop = new AbortController();
   const handlers = Object.entries(SIGNALS).map(([signal, status]) => {
-    const handler = (): void => stop.abort(status);
+    // A second signal does not wait for us: the namespaces end with this process in any case.
+    const handler = (): void => (stop.signal.aborted ? process.exit(status) : stop.abort(status));
     process.on(signal, handler);
     return () => process.off(signal, handler);
   });

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { type RunOptions, type RunResult, run } from '../core/index.ts';
 import { LabProcess } from './process.ts';
 
@@ -90,6 +91,15 @@ function makeNest(first: LabProcess, pid: number, rootless: boolean): Nest {
     ...['nsenter', '-t', String(target), ...userArgs, '-m', '-n', '-p', '--'],
     ...command,
   ];
+  let closed: Promise<void> | undefined;
+  const endAll = async (): Promise<void> => {
+    first.kill('SIGKILL');
+    await first.exited;
+    if (!janitor) return;
+    const done = once(janitor, 'exit');
+    janitor.stdin?.end();
+    await done;
+  };
   return {
     pid,
     rootless,
@@ -104,13 +114,9 @@ function makeNest(first: LabProcess, pid: number, rootless: boolean): Nest {
     coverCgroups() {
       janitor ??= startJanitor(name);
     },
-    async close() {
-      first.kill('SIGKILL');
-      await first.exited;
-      if (!janitor) return;
-      const done = new Promise((resolve) => janitor?.once('exit', resolve));
-      janitor.stdin?.end();
-      await done;
+    close() {
+      closed ??= endAll();
+      return closed;
     },
   };
 }

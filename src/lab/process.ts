@@ -112,6 +112,14 @@ export class LabProcess {
     });
   }
 
+  /** Waits until `count` lines have matched, each within the deadline. */
+  async waitForAll(pattern: string | RegExp, count: number, timeoutMs = 10_000): Promise<void> {
+    let from = 0;
+    for (let n = 0; n < count; n++) {
+      from = this.lines.indexOf(await this.waitFor(pattern, timeoutMs, from)) + 1;
+    }
+  }
+
   /** Calls `listener` for every line from now on. */
   onLine(listener: (text: string) => void): void {
     this.#listeners.push(listener);
