@@ -1,6 +1,6 @@
 /** Whole hosts as network namespaces, with real agents, etcd and Docker engines in them. */
 export { type Container, startPlainContainer } from './container.ts';
-export { type DockerEngine, dockerMissing, startDocker } from './docker.ts';
+export { type DockerEngine, type DockerOptions, dockerMissing, startDocker } from './docker.ts';
 export { findEtcd, findProgram, type LabEtcd, startEtcd } from './etcd.ts';
 export type { Host, HostPlan, SubnetFile } from './host.ts';
 export { type Lab, type LabOptions, openLab, recipeA, recipeB } from './lab.ts';
