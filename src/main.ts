@@ -21,10 +21,10 @@ Exit codes:
   ${EXIT.host}  this host cannot run it: rights, an interface or a tool is missing
   ${EXIT.running}  another agent runs here already`,
   );
-for (const command of [agentCommand(manifest.version), demoCommand()]) {
-  program.addCommand(command.exitOverride().copyInheritedSettings(program));
-}
 program.exitOverride();
+for (const command of [agentCommand(manifest.version), demoCommand()]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
 
 const [name, ...rest] = process.argv.slice(2);
 const words =

@@ -35,6 +35,7 @@ export class Agent {
   #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
   #ready = false;
+  #watching = false;
   readonly #gateways = new Map<string, Address>();
 
   constructor(options: AgentOptions, ports: AgentPorts, signal: AbortSignal) {
@@ -178,12 +179,10 @@ export class Agent {
   }
 
   async #hold(held: HeldSubnet): Promise<void> {
-    const first = this.#held === undefined;
     this.#held = held;
     const range = this.#config?.v4;
     if (range === undefined || this.#sides === undefined) return;
     const { log, host } = this.#ports;
-    if (first) log.info(`watching for leases under ${this.#sides.lease.subnetsPrefix}`);
     await this.#sides.host.hold(held, range);
     if (this.#ready || this.#signal.aborted) return;
     this.#ready = true;
@@ -196,7 +195,11 @@ export class Agent {
     if (status === 'superseded') log.error(sentence);
     else if (status === 'doubtful' || status === 'full') log.warn(sentence);
     else log.info(sentence);
-    if (status === 'held') this.health.clear('lease');
+    if (status === 'held') {
+      if (!this.#watching) log.info(`watching for leases under ${this.#sides?.lease.subnetsPrefix}`);
+      this.#watching = true;
+      this.health.clear('lease');
+    }
     // Doubt alone leaves the host where it is: its subnet is for life.
     else this.health.set({ code: 'lease', sentence, blocking: status !== 'doubtful' });
   }

@@ -74,9 +74,8 @@ export class LeaseSide {
   #surroundings: Surroundings;
   #here: PublicAddresses;
   #complete = false;
-  /** While a feed is taken in, only what is so at its end is said. */
-  #taking = false;
-  #unsaid: { readonly status: OwnStatus; readonly sentence: string } | undefined;
+  /** While a feed is taken in: what was said meanwhile. That we waited counts only if we still do at its end. */
+  #unsaid: { readonly status: OwnStatus; readonly sentence: string }[] | undefined;
   readonly #warned = new Set<string>();
 
   constructor(
@@ -146,12 +145,13 @@ export class LeaseSide {
 
   #feed(item: WatchFeed): void {
     if (item.type === 'freshness') return this.#events.freshness(item.state, item.reason);
-    this.#taking = true;
+    const said: { status: OwnStatus; sentence: string }[] = [];
+    this.#unsaid = said;
     this.#take(item);
     this.#own({ type: 'view', revision: item.revision, leases: this.#view.leases });
-    this.#taking = false;
-    if (this.#unsaid !== undefined) this.#events.own(this.#unsaid.status, this.#unsaid.sentence);
     this.#unsaid = undefined;
+    for (const one of said)
+      if (one.status !== 'waiting' || one === said.at(-1)) this.#events.own(one.status, one.sentence);
   }
 
   #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
@@ -243,7 +243,7 @@ export class LeaseSide {
         this.#rejudge();
         return this.#events.held(output.lease);
       case 'status':
-        if (this.#taking) this.#unsaid = output;
+        if (this.#unsaid !== undefined) this.#unsaid.push(output);
         else this.#events.own(output.status, output.sentence);
         return;
     }

@@ -47,13 +47,12 @@ const leftover = (name: string, kind: 'string' | 'bool'): Flag => ({
 });
 
 export const FLAGS: readonly Flag[] = [
-  {
-    name: 'etcd-endpoints',
-    kind: 'list',
-    value: 'URL,...',
-    help: 'etcd members, comma-separated',
-    default: 'http://127.0.0.1:4001,http://127.0.0.1:2379',
-  },
+  string(
+    'etcd-endpoints',
+    'URL,...',
+    'etcd members, comma-separated',
+    'http://127.0.0.1:4001,http://127.0.0.1:2379',
+  ),
   string('etcd-prefix', 'KEY', 'where the network lives in etcd', '/coreos.com/network'),
   string('etcd-keyfile', 'FILE', 'private key of the client certificate'),
   string('etcd-certfile', 'FILE', 'client certificate'),
@@ -206,7 +205,8 @@ export function fromGoSpelling(args: readonly string[]): string[] {
     const kind = kinds.get(name);
     const value = match?.[2];
     const next = args[i + 1];
-    if (kind === undefined) out.push(name.length === 1 ? arg : `--${name}${value ?? ''}`);
+    // Without its value, so that the library finds the nearest name, and shows no secret.
+    if (kind === undefined) out.push(name.length === 1 ? arg : `--${name}`);
     else if (value !== undefined) out.push(`--${name}${value}`);
     else if (kind === 'bool') out.push(`--${name}=true`);
     else if (next === undefined) out.push(`--${name}`);

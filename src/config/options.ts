@@ -51,7 +51,7 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
   const number = (name: string): number => Number(needed(name));
   const address = (name: string): Address | undefined => addressOf(valueOf(values, name));
   const options: AgentOptions = {
-    etcdEndpoints: list('etcd-endpoints').flatMap(commaSeparated),
+    etcdEndpoints: commaSeparated(needed('etcd-endpoints')),
     etcdPrefix: prefixKey(valueOf(values, 'etcd-prefix')),
     etcdKeyfile: text('etcd-keyfile'),
     etcdCertfile: text('etcd-certfile'),

@@ -36,7 +36,7 @@ export type UplinkChoice =
       /** The prefixes connected through it. */
       readonly prefixes: readonly Prefix[];
       readonly mtu: number;
-      /** Why this one: one sentence for the log. */
+      /** Why this one, as part of a sentence. */
       readonly how: string;
     }
   | {
@@ -106,7 +106,7 @@ export function chooseUplink(
     address6,
     prefixes,
     mtu: link.mtu,
-    how: `Uplink ${link.name} with ${published.address.text}: ${found.how}${published.how}.`,
+    how: `${found.how}${published.how}`,
   };
 }
 

@@ -118,7 +118,7 @@ describe("Go's spelling of flags", () => {
     [['--iface-regex', '-odd'], ['--iface-regex=-odd']],
     [
       ['-unknown=1', '--other'],
-      ['--unknown=1', '--other'],
+      ['--unknown', '--other'],
     ],
     [
       ['-h', '--help', '--version'],

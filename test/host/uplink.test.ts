@@ -141,8 +141,8 @@ describe('the uplink', () => {
     assert.deepEqual(texts(choice.prefixes), ['10.10.10.0/24', 'fd00::/64']);
     assert.equal(
       choice.how,
-      'Uplink eth0 with 10.10.10.101: it has the default route; the first of its addresses, ' +
-        'choose another (10.10.10.111) with --public-ip.',
+      'it has the default route; the first of its addresses, ' +
+        'choose another (10.10.10.111) with --public-ip',
     );
   });
 
