@@ -2,14 +2,16 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** `needs('root', 'ip', 'nft')`: undefined if all is there, else one sentence. */
+/** `needs('root', 'ip', 'native')`: undefined if all is there (native: the built addon), else one sentence. */
 export function needs(...things: string[]): string | undefined {
   const missing = things.filter((thing) => !isThere(thing));
   return missing.length === 0 ? undefined : `needs ${missing.join(', ')}`;
 }
 
 function isThere(thing: string): boolean {
-  return thing === 'root' ? process.getuid?.() === 0 : findProgram(thing) !== undefined;
+  if (thing === 'root') return process.getuid?.() === 0;
+  if (thing === 'native') return existsSync(new URL('../../native/hostgw.node', import.meta.url));
+  return findProgram(thing) !== undefined;
 }
 
 /** The path of a program, or undefined: named by a variable ($ETCD or $HOSTGW_ETCD for etcd), else found in PATH. */
