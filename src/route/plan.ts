@@ -61,8 +61,13 @@ export function planFor(wish: Route | undefined, rows: readonly KernelRoute[], o
 function replacement(wish: Route, old: readonly KernelRoute[], rows: readonly KernelRoute[]): Plan {
   const blocking = wish.prefix.address.family === 6 && old.find((row) => saysSame(wish, row));
   if (!blocking) return addition('append', wish, true);
+  // A dump shows the true owner only of the first of several siblings.
   const spare = old.some(
-    (row) => row.protocol === wish.protocol && row !== blocking && sameNexthop(wish, row),
+    (row) =>
+      row.protocol === wish.protocol &&
+      row !== blocking &&
+      sameNexthop(wish, row) &&
+      rows.find(({ metric }) => metric === row.metric) === row,
   );
   if (spare) return deletion([blocking]);
   let metric = wish.metric + 1;

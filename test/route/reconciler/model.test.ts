@@ -4,7 +4,9 @@
  * (world.ts), then healed and checked at rest. SEED=n replays one world, STEPS=n sets the steps in all.
  */
 import assert from 'node:assert/strict';
+import console from 'node:console';
 import { test } from 'node:test';
+import type { KernelRoute } from '../../../src/route/types.ts';
 import { OURS, prefix, WITHIN, World } from './world.ts';
 
 const { SEED, STEPS: STEPS_TEXT = '20000' } = process.env;
@@ -185,15 +187,16 @@ class Chaos {
     const { world } = this;
     for (const key of [...V4, ...V6]) {
       const rows = world.kernel.routes().filter((r) => r.prefix.text === key);
-      const own = rows.filter((r) => r.protocol === OURS);
+      // A dump shows IPv6 siblings with the first one's protocol: after a restart ours behind a rival's cannot be seen.
+      const lead = (r: KernelRoute): KernelRoute | undefined =>
+        V6.includes(key) ? rows.find(({ metric }) => metric === r.metric) : r;
+      const own = rows.filter((r) => r.protocol === OURS && lead(r)?.protocol === OURS);
       const lease = this.leases.get(key);
       const state = world.state(key);
       const where = `${key} ${lease} ${state} ${world.states.get(key)?.reason}\n${world.kernel}`;
       if (lease === undefined) {
-        // A dump shows IPv6 siblings with the first one's protocol: after a restart ours cannot be told from a rival's.
-        const hidden = V6.includes(key) && rows.some((r) => r.protocol !== OURS);
-        assert.ok(own.length === 0 || hidden, `nobody wants ${where}`);
-        assert.ok(state === undefined || hidden, `nothing to say about ${where}`);
+        assert.equal(own.length, 0, `nobody wants ${where}`);
+        assert.equal(state, undefined, `nothing to say about ${where}`);
         continue;
       }
       const onLink = !['192.0.2.1', 'fd05::1'].includes(lease);
@@ -219,7 +222,9 @@ function runWorld(seed: number): void {
   }
 }
 
-test(`${STEPS} random steps: no foreign route is touched, and at rest the kernel is as wanted`, () => {
+test(`${STEPS} random steps: no foreign route is touched, and at rest the kernel is as wanted`, {
+  timeout: 600_000,
+}, () => {
   if (SEED !== undefined) {
     runWorld(Number(SEED));
     return;

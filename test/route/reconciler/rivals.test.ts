@@ -156,4 +156,29 @@ describe('a route of proto boot', () => {
     assert.equal(world.state(A), 'conflict');
     assert.equal(world.kernel.routes().filter((r) => r.protocol === PROTOCOL_BOOT).length, 2);
   });
+
+  test('in IPv6 goes only for a route that is surely ours, not for a sibling that looks like it', () => {
+    const world = new World();
+    const six = prefix('fd01:0:1::/64');
+    const row = (gateway: string, protocol: number, metric: number) =>
+      world.kernel.foreignAdd({
+        prefix: six,
+        gateway: address(gateway),
+        device: world.eth0,
+        protocol,
+        metric,
+      });
+    row('fd00::9', OURS, 5);
+    row('fd00::2', PROTOCOL_BOOT, 5);
+    row('fd00::2', PROTOCOL_BOOT, 1024);
+    world.want({ [six.text]: 'fd00::2' });
+    world.run(60_000);
+    // That the one at 1024 went only after ours had been put beside it, the world itself has checked.
+    const left = world.kernel.routes().filter((r) => r.prefix.text === six.text);
+    assert.deepEqual(
+      left.map((r) => [r.protocol, r.metric]),
+      [[PROTOCOL_BOOT, 5]],
+    );
+    assert.equal(world.state(six.text), 'conflict');
+  });
 });

@@ -30,6 +30,10 @@ export function address(text: string): Address {
   return parsed;
 }
 
+const isOurs = (route: KernelRoute): boolean => route.protocol === OURS;
+const nexthopText = (route: KernelRoute): string =>
+  `${route.prefix.text} ${route.gateway?.text} ${route.device}`;
+
 type Request = Extract<ReconcilerOutput, { type: 'dump' | 'apply' }>;
 
 export class World {
@@ -49,6 +53,8 @@ export class World {
   #listening = new AbortController();
   #toldAll = false;
   #dumped = false;
+  /** Nexthops of ours as the last dump or the last write of their prefix left them: what can be known. */
+  #known = new Set<string>();
 
   constructor(options: Partial<ReconcilerOptions> = {}, kernel = new FakeKernel({ run: 'step' })) {
     this.#options = options;
@@ -129,6 +135,7 @@ export class World {
     const { attempt } = request;
     try {
       if (request.type === 'dump') {
+        this.#known = new Set(this.kernel.routes().filter(isOurs).map(nexthopText));
         this.answer = { type: 'dumped', attempt, routes: this.kernel.dumpNow(request.filter) };
       } else this.answer = { type: 'applied', attempt, result: this.#applyGuarded(request) };
     } catch (error) {
@@ -197,26 +204,24 @@ export class World {
     }
     const before = this.kernel.routes();
     const result = this.kernel.applyNow(request.ops);
-    const after = new Set(this.kernel.routes());
+    const rows = this.kernel.routes();
+    const after = new Set(rows);
     for (const route of before) {
-      if (route.protocol === OURS || after.has(route)) continue;
-      assert.ok(
-        this.#takenOver(route, before),
-        `a foreign route was taken away: ${routeText(route)}`,
-      );
+      if (isOurs(route) || after.has(route)) continue;
+      assert.ok(this.#mayTakeOver(route), `a foreign route was taken away: ${routeText(route)}`);
     }
+    const written = new Set(request.ops.map(({ route }) => route.prefix.text));
+    const isWritten = (route: KernelRoute): boolean =>
+      isOurs(route) && written.has(route.prefix.text);
+    for (const route of before.filter(isWritten)) this.#known.delete(nexthopText(route));
+    for (const route of rows.filter(isWritten)) this.#known.add(nexthopText(route));
     return result;
   }
 
-  /** A `proto boot` route may go if ours says the same and stood before the batch, and stands after it. */
-  #takenOver(route: KernelRoute, before: readonly KernelRoute[]): boolean {
+  /** A `proto boot` route may go if ours says the same and stood when we last could know. */
+  #mayTakeOver(route: KernelRoute): boolean {
     if (route.protocol !== PROTOCOL_BOOT || route.table !== 254 || route.tos !== 0) return false;
-    const isTwin = (r: KernelRoute): boolean =>
-      r.protocol === OURS &&
-      r.prefix.text === route.prefix.text &&
-      r.gateway?.text === route.gateway?.text &&
-      r.device === route.device;
-    return before.some(isTwin) && this.kernel.routes().some(isTwin);
+    return this.#known.has(nexthopText(route));
   }
 
   #settleKernel(): void {
