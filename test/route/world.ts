@@ -4,6 +4,7 @@ import { type Prefix, parsePrefix } from '../../src/ip/index.ts';
 import type { RouteDriver } from '../../src/route/types.ts';
 import { FakeKernel } from '../support/fakeKernel.ts';
 import { type ForeignRoute, wholeRoute } from '../support/fakeRoute.ts';
+import { until } from '../support/until.ts';
 
 export const HOST_V4 = '10.10.10.104/24';
 export const HOST_V6 = 'fd00::104/64';
@@ -78,7 +79,7 @@ export async function kernelWorld(open: () => Promise<RouteDriver>): Promise<Wor
     foreignDelete: async (route) => void (await ip(`route del ${routeWords(route)}`)),
     async setLink({ up, carrier, name }) {
       if (up !== undefined) await ip(`link set ${dev} ${up ? 'up' : 'down'}`);
-      if (carrier !== undefined) await ip(`link set dev peer0 ${carrier ? 'up' : 'down'}`);
+      if (carrier !== undefined) await setCarrier(carrier);
       if (name !== undefined) await ip(`link set ${dev} name ${name}`);
     },
     list: async () =>
@@ -89,6 +90,16 @@ export async function kernelWorld(open: () => Promise<RouteDriver>): Promise<Wor
       for (const family of ['-4', '-6']) await ip(`${family} route flush table all`);
     },
   };
+}
+
+/** The kernel flags IPv4's routes later (linkwatch), under the lock under which the link's state changes. */
+async function setCarrier(carrier: boolean): Promise<void> {
+  await ip(`link set dev peer0 ${carrier ? 'up' : 'down'}`);
+  const state = carrier ? / state UP / : / state (LOWERLAYER)?DOWN /;
+  const all = async () => (await ip('-o link show')).split('\n');
+  await until('the carrier is seen', async () =>
+    (await all()).some((line) => line.includes('@peer0:') && state.test(line)),
+  );
 }
 
 async function lines(family: '-4' | '-6'): Promise<string[]> {

@@ -21,6 +21,8 @@ interface Outcome {
 
 const RESULTS = 'HOSTGW_TEST_NETNS_RESULTS';
 const TIMEOUT_MS = 120_000;
+/** The inner run ends first, so that what it said can be shown. */
+const INNER_TIMEOUT_MS = 110_000;
 
 /** `url` is the test file's import.meta.url. `define` names the cases: once inside, and once outside for their names. */
 export function inNetns(url: string, skip: string | undefined, define: (test: Case) => void): void {
@@ -77,7 +79,7 @@ async function runInside(file: string) {
       process.execPath,
     ];
     const said = await run('unshare', [...words, ...testArguments(), file], {
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: INNER_TIMEOUT_MS,
     });
     const lines = existsSync(results) ? readFileSync(results, 'utf8').trimEnd().split('\n') : [];
     const outcomes = lines.map((line): Outcome => JSON.parse(line));
