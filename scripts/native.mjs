@@ -175,8 +175,9 @@ function run(file, args, cwd, variables) {
       cwd,
       env: { ...env, ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: BUILD_TIMEOUT_MS,
     });
+    // spawn's own timeout is not cleared if the program cannot be started, and would hold this process that long.
+    const timer = setTimeout(() => child.kill(), BUILD_TIMEOUT_MS);
     const said = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr']) {
       child[name].setEncoding('utf8').on('data', (text) => {
@@ -184,6 +185,7 @@ function run(file, args, cwd, variables) {
       });
     }
     child.on('error', (error) => {
+      clearTimeout(timer);
       resolve({
         ...said,
         stderr: error.message,
@@ -192,7 +194,10 @@ function run(file, args, cwd, variables) {
         missing: error.code === 'ENOENT',
       });
     });
-    child.on('close', (code, signal) => resolve({ ...said, code, signal, missing: false }));
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ ...said, code, signal, missing: false });
+    });
   });
 }
 
