@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 
 export interface RunResult {
-  /** Exit status; 128 + signal number is not used: a killed program has `code` null. */
+  /** Exit status; null for a program that was killed. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -29,10 +29,10 @@ export function run(
     const child = spawn(file, args, {
       env: { ...process.env, LC_ALL: 'C' },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: options.timeoutMs ?? 10_000,
-      killSignal: 'SIGKILL',
       ...(options.signal && { signal: options.signal }),
     });
+    // Not spawn's own timeout: Node forgets its timer where a program cannot be started, and stays alive for it.
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 10_000);
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -41,8 +41,14 @@ export function run(
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
     // A program that ends before it has read its input closes the pipe: its exit status tells more than EPIPE.
     child.stdin.on('error', () => {});
     child.stdin.end(options.input ?? '');
