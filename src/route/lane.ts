@@ -23,8 +23,7 @@ export interface BatchFlight {
   readonly kind: 'batch';
   readonly attempt: number;
   readonly ops: readonly RouteOp[];
-  /** The prefixes in it, with the generation of the wish each was planned for. */
-  readonly generations: ReadonlyMap<string, number>;
+  readonly prefixes: ReadonlySet<string>;
 }
 
 export class Lane {
@@ -109,9 +108,9 @@ export class Lane {
     return flight;
   }
 
-  beginBatch(ops: readonly RouteOp[], generations: ReadonlyMap<string, number>): BatchFlight {
+  beginBatch(ops: readonly RouteOp[], prefixes: ReadonlySet<string>): BatchFlight {
     this.#attempt += 1;
-    const flight: BatchFlight = { kind: 'batch', attempt: this.#attempt, ops, generations };
+    const flight: BatchFlight = { kind: 'batch', attempt: this.#attempt, ops, prefixes };
     this.#flight = flight;
     this.#pace.worked();
     this.#batchFirst = false;
@@ -153,7 +152,7 @@ export class Lane {
   /** The driver refused the whole batch: the next one is half as large, and waits if no size helps. */
   batchFailed(flight: BatchFlight, now: number): void {
     this.#batchFailures += 1;
-    this.#batchMax = Math.max(1, flight.generations.size >> 1);
+    this.#batchMax = Math.max(1, flight.prefixes.size >> 1);
     const beyond = this.#batchFailures - HALVINGS_MAX;
     if (beyond > 0) this.#batchNotBefore = now + backoffMs(beyond, RETRY, this.#random);
   }

@@ -6,7 +6,7 @@
 import type { Core, TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { Desired } from './desired.ts';
-import { type BatchFlight, Lane } from './lane.ts';
+import { Lane } from './lane.ts';
 import { failureOf } from './peer.ts';
 import { Peers } from './peers.ts';
 import type { ReconcilerInput, ReconcilerOptions, ReconcilerOutput } from './reconcilerTypes.ts';
@@ -128,9 +128,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     if (flight === undefined) return;
     this.#lane.batchWorked();
     this.#trouble('apply', undefined);
-    for (const key of flight.generations.keys()) this.#peers.look(key);
+    for (const key of flight.prefixes) this.#peers.look(key);
     if (result.kind === 'unknown') {
-      this.#doubt(flight.generations.keys());
+      this.#doubt(flight.prefixes);
       return;
     }
     const failures = new Map(result.failures.map((failure) => [failure.index, failure]));
@@ -138,7 +138,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     flight.ops.forEach((op, index) => {
       const failure = failures.get(index);
       if (failure === undefined) this.#done(op, touched);
-      else this.#failed(op, failure, flight, touched, now);
+      else this.#failed(op, failure, touched, now);
     });
     for (const key of touched) this.#peers.wrote(key, now);
   }
@@ -152,13 +152,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     if (op.kind !== 'add' && this.#tracker.get(key)?.wish !== undefined) this.#lane.ask();
   }
 
-  #failed(
-    op: RouteOp,
-    failure: OpFailure,
-    flight: BatchFlight,
-    touched: Set<string>,
-    now: number,
-  ): void {
+  #failed(op: RouteOp, failure: OpFailure, touched: Set<string>, now: number): void {
     const key = op.route.prefix.text;
     const notAsSeen = op.kind === 'delete' ? 'ESRCH' : 'EEXIST';
     if (failure.code === notAsSeen) {
@@ -167,7 +161,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       this.#doubt([key]);
       return;
     }
-    if (this.#tracker.get(key)?.generation !== flight.generations.get(key)) return;
+    // If the wish has changed meanwhile, the peer forgets this at its next look: it was about the old one.
     this.#peers.fail(key, failureOf(failure), now);
   }
 
@@ -176,12 +170,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     if (flight === undefined) return;
     this.#lane.batchFailed(flight, now);
     this.#trouble('apply', reason);
-    this.#doubt(flight.generations.keys());
-    if (flight.generations.size > 1) return;
-    for (const [key, generation] of flight.generations) {
-      if (this.#tracker.get(key)?.generation !== generation) continue;
-      this.#peers.fail(key, { state: 'rejected', reason }, now);
-    }
+    this.#doubt(flight.prefixes);
+    if (flight.prefixes.size > 1) return;
+    for (const key of flight.prefixes) this.#peers.fail(key, { state: 'rejected', reason }, now);
   }
 
   /** Says what is the matter with the driver, if that is news. */
@@ -235,7 +226,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   #apply(now: number): boolean {
     const additions: RouteOp[] = [];
     const deletions: RouteOp[] = [];
-    const generations = new Map<string, number>();
+    const prefixes = new Set<string>();
     const { deviceName = String } = this.#options;
     const around = { seen: this.#seen, complete: this.#complete, deviceName };
     for (const key of this.#peers.takeLooks()) {
@@ -250,20 +241,20 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
         { ...around, held: this.#desired.holds(key) },
         now,
       );
-      const { prefix, generation } = tracked;
+      const { prefix } = tracked;
       if (next.news !== undefined) this.#out.push({ type: 'peer', prefix, ...next.news });
       if (next.ops.length === 0) continue;
-      generations.set(key, generation);
+      prefixes.add(key);
       for (const op of next.ops) (op.kind === 'delete' ? deletions : additions).push(op);
-      if (generations.size >= this.#lane.batchMax) break;
+      if (prefixes.size >= this.#lane.batchMax) break;
     }
-    if (generations.size === 0) return false;
+    if (prefixes.size === 0) return false;
     const ops = [...additions, ...deletions];
     this.#settled = false;
     this.#writes += ops.length;
     this.#out.push({
       type: 'apply',
-      attempt: this.#lane.beginBatch(ops, generations).attempt,
+      attempt: this.#lane.beginBatch(ops, prefixes).attempt,
       ops,
     });
     return true;

@@ -109,7 +109,6 @@ export class Tracker {
       const index = rows.findIndex((row) => isRow(op.route, row));
       if (index !== -1) rows.splice(index, 1);
     } else {
-      entry.disproved?.delete(nexthopText(op.route));
       const after = rows.findLastIndex((row) => row.tos > 0 || row.metric <= op.route.metric);
       rows.splice(after + 1, 0, rowOf(op.route));
     }

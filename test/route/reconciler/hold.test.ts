@@ -74,6 +74,18 @@ describe('removals one by one', () => {
     assert.equal(world.said('hold').length, 1);
   });
 
+  test('count against the peers there were before, not against those that joined meanwhile', () => {
+    const world = fleet(10);
+    world.want(all(keys(1), undefined));
+    world.run(1000);
+    world.want(all(keys(20, 100), '10.0.0.3'));
+    world.run(1000);
+    world.want(all(keys(5, 1), undefined));
+    world.run(1000);
+    assert.deepEqual([world.said('hold')[0]?.count, world.said('hold')[0]?.of], [6, 10]);
+    assert.equal(world.ours().length, 30);
+  });
+
   test('2 s apart are let go while the peers of any 10 s are no more than half', () => {
     const world = fleet(20);
     for (const key of keys(12)) {

@@ -76,6 +76,44 @@ describe('a rival', () => {
     }
   });
 
+  test('that came behind our old route, with no hint of it, is found by the dump after a change', () => {
+    const world = worldWith();
+    world.deafen();
+    world.kernel.foreignAdd(rival(world, 4, '10.0.0.9'));
+    world.want({ [A]: '10.0.0.3' });
+    world.run(1000);
+    assert.equal(world.state(A), 'conflict');
+    assert.deepEqual(world.ours(), []);
+  });
+
+  test('inside a Network that has just become known is found before anything is written there', () => {
+    const world = new World({ within: [], metric: () => 5 });
+    world.kernel.foreignAdd(rival(world, 4, '10.0.0.9'));
+    world.want({ [A]: '10.0.0.2' });
+    world.carryOut();
+    world.send({ type: 'within', prefixes: [prefix('10.100.0.0/16')] });
+    world.deliver();
+    world.run(1000);
+    assert.equal(world.state(A), 'conflict');
+    assert.equal(world.said('apply').length, 0);
+  });
+
+  test('inside a larger Network is found first, also where a dump has just been', () => {
+    const world = new World({ within: [], metric: () => 5 });
+    world.kernel.foreignAdd(rival(world, 4, '10.0.0.9'));
+    world.want({});
+    world.run(1000);
+    world.send({ type: 'hint', links: false, addresses: false, routes: true });
+    world.carryOut();
+    world.deliver();
+    world.send({ type: 'within', prefixes: [prefix('10.100.0.0/16')] });
+    world.want({ [A]: '10.0.0.2' });
+    assert.equal(world.state(A), 'pending');
+    world.run(1000);
+    assert.equal(world.state(A), 'conflict');
+    assert.equal(world.said('apply').length, 0);
+  });
+
   test('of a wanted prefix without a gateway is named by its type', () => {
     const world = new World();
     world.kernel.foreignAdd({ prefix: prefix(A), type: 6, protocol: 4 });
@@ -151,6 +189,16 @@ describe('a route of proto boot', () => {
       ...rival(world, PROTOCOL_BOOT, '10.0.0.9'),
       prefix: prefix('10.100.9.0/24'),
     });
+    world.want({ [A]: '10.0.0.2' });
+    world.run(1000);
+    assert.equal(world.state(A), 'conflict');
+    assert.equal(world.kernel.routes().filter((r) => r.protocol === PROTOCOL_BOOT).length, 2);
+  });
+
+  test('is left alone where the kernel could not tell it from a second one', () => {
+    const world = new World();
+    world.kernel.foreignAdd(rival(world, PROTOCOL_BOOT, '10.0.0.2', 0));
+    world.kernel.foreignAdd(rival(world, PROTOCOL_BOOT, '10.0.0.2', 5));
     world.want({ [A]: '10.0.0.2' });
     world.run(1000);
     assert.equal(world.state(A), 'conflict');

@@ -159,6 +159,11 @@ export class World {
     if (hint !== undefined) this.send(hint);
   }
 
+  /** No hint comes through from now on. */
+  deafen(): void {
+    this.#listening.abort();
+  }
+
   /** Lets everything happen for `ms`, each answer at once. */
   run(ms: number): void {
     const end = this.now + ms;
