@@ -2,7 +2,7 @@
  * Which subnets a host may try, one after the other: its previous one first, then every free one exactly once,
  * in an order of its own, so that hosts which start together do not run after each other.
  */
-import type { NetworkConfig, SubnetRange } from '../config/network.ts';
+import type { NetworkConfig, SubnetRange } from '../config/index.ts';
 import { type Address, addressAt, bitsOf, overlaps, type Prefix, prefixOf } from '../ip/index.ts';
 import type { Subnets } from './codec.ts';
 

@@ -2,7 +2,7 @@
  * Who is believed: one lease against the network config, our own subnet and this host's surroundings.
  * What depends on other leases (overlap, their gateways) is the peer book's.
  */
-import type { NetworkConfig, SubnetRange } from '../config/network.ts';
+import type { NetworkConfig, SubnetRange } from '../config/index.ts';
 import {
   type Address,
   containsAddress,

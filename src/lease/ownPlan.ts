@@ -2,7 +2,7 @@
  * What to do next about our own subnet, given all that is known: a pure function, asked again after each input.
  * It never looks at what happened before; so a lost answer, a late view or a restart leads back to the same path.
  */
-import type { NetworkConfig } from '../config/network.ts';
+import type { NetworkConfig } from '../config/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { candidates, fits } from './allocator.ts';
 import { type PublicAddresses, type ReadLease, type Subnets, subnetName } from './codec.ts';

@@ -1,5 +1,5 @@
 /** The sentences about our own subnet. */
-import type { NetworkConfig, SubnetRange } from '../config/network.ts';
+import type { NetworkConfig, SubnetRange } from '../config/index.ts';
 import { parseSubnetName, type Subnets } from './codec.ts';
 import type { ConfigState } from './ownTypes.ts';
 

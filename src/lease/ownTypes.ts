@@ -1,5 +1,5 @@
 /** What the core of our own subnet takes and gives. */
-import type { NetworkConfig } from '../config/network.ts';
+import type { NetworkConfig } from '../config/index.ts';
 import type { BackoffOptions, Random } from '../core/index.ts';
 import type { PublicAddresses, Subnets } from './codec.ts';
 import type { KeeperState } from './keeper.ts';
