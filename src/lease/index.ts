@@ -20,5 +20,5 @@ export type {
 } from './ownTypes.ts';
 export { type BookChanges, PeerBook, type PeerRouteChange, type PeerStatus } from './peerBook.ts';
 export { type LoadedState, loadState, type OwnState, saveState } from './state.ts';
-export { BACKEND_TYPE, type Lease, type Surroundings } from './types.ts';
+export type { Lease, Surroundings } from './types.ts';
 export { type LeaseFeed, LeaseView } from './view.ts';
