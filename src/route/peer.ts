@@ -57,13 +57,17 @@ export class Peer {
   /** The wish changed: what happened to the old one says nothing about the new. */
   renew(generation: number): void {
     this.generation = generation;
-    this.forgive();
+    this.clearFailure();
     this.#contested = undefined;
+    this.#rounds = [];
   }
 
   /** Something relevant changed around us: try again at once, and blame nobody for routes that went with a link. */
   forgive(): void {
-    this.clearFailure();
+    // The failure stays what people know of, until the try has shown better.
+    if (this.failure !== undefined)
+      this.failure = { ...this.failure, until: Number.NEGATIVE_INFINITY };
+    this.#failures = 0;
     if (this.#contested === undefined) this.#rounds = [];
   }
 

@@ -55,6 +55,20 @@ describe('a refused route', () => {
     assert.equal(world.state(A), 'installed');
   });
 
+  test('is said once, however often links change and it is tried again', () => {
+    const world = fleet(0);
+    world.want({ [A]: '192.0.2.1' });
+    for (let i = 0; i < 10; i += 1) {
+      world.run(100);
+      world.kernel.setLink(world.eth1, { up: i % 2 === 1 });
+    }
+    assert.ok(world.kernel.journal.length >= 10);
+    assert.deepEqual(
+      world.said('peer').map(({ state }) => state),
+      ['pending', 'off-link'],
+    );
+  });
+
   test('whose delete fails stays said until it works', () => {
     const world = fleet(1);
     world.kernel.failures.next({ kind: 'op', nth: 1, errno: 1 });
