@@ -1,5 +1,6 @@
 /** The demo's steps in order, each with what the programs themselves say. */
 import { styleText } from 'node:util';
+import { systemClock } from '../core/index.ts';
 import {
   type Container,
   dockerMissing,
@@ -57,7 +58,7 @@ export async function tellDemo(
   onLab: (lab: Lab) => void,
   signal: AbortSignal,
 ): Promise<number> {
-  const started = performance.now();
+  const started = systemClock.now();
   const step = counter();
   const lab = await openLab(recipeA(options.hosts));
   onLab(lab);
@@ -89,7 +90,7 @@ export async function tellDemo(
   const lost = await pingAll(containers);
   await trace(containers, step);
 
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const seconds = ((systemClock.now() - started) / 1000).toFixed(1);
   if (options.keep) {
     sayHowToLook(lab, containers);
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
@@ -138,7 +139,7 @@ async function putConfig(
 ): Promise<void> {
   const watches = await Promise.all(hosts.map(watchRoutes));
   say(`   put ${CONFIG_KEY} ${CONFIG}`);
-  const put = performance.now();
+  const put = systemClock.now();
   await etcd.put(CONFIG_KEY, CONFIG);
   try {
     const times = await Promise.all(watches.map((watch) => watch.added(hosts.length - 1, 20_000)));
@@ -234,10 +235,10 @@ async function trace(
 function sayHowToLook(lab: Lab, containers: readonly Container[]): void {
   const host = at(lab.hosts, -1);
   const container = at(containers, 0);
-  const first = at(containers, -1);
+  const other = at(containers, -1);
   say(`\n${paint('bold', 'The hosts stay until Ctrl-C. To look around, in another terminal:')}`);
   say(`   ${host.enter(['ip', 'route']).join(' ')}`);
   say(`   ${host.enter(['sh']).join(' ')}          a shell on ${host.name}`);
-  say(`   ${container.enter(['ping', '-c', '1', first.address]).join(' ')}`);
+  say(`   ${container.pingCommand(other.address).join(' ')}`);
   say(`   ${lab.nest.enter(['ip', 'netns', 'exec', host.name, 'ip', 'addr']).join(' ')}`);
 }

@@ -15,6 +15,8 @@ export interface Container {
   /** Command line that runs `command` in the container, from outside the lab. */
   enter(command: readonly string[]): string[];
   run(command: readonly string[], options?: RunOptions): Promise<RunResult>;
+  /** Command line of one ping from the container, from outside the lab. */
+  pingCommand(address: string): string[];
   /** One ping to each address; an address that did not answer is not in the result. */
   ping(addresses: readonly string[]): Promise<Map<string, Reply>>;
   /** The path of UDP packets; undefined if there is no traceroute program. */
@@ -33,6 +35,7 @@ export function containerOf(
 ): Container {
   return {
     ...base,
+    pingCommand: (address) => base.enter([...tools.ping, '-c', '1', address]),
     async ping(addresses) {
       const loop = `for a in "$@"; do ${tools.ping.join(' ')} -c 1 -W 3 "$a"; done`;
       const timeoutMs = 10_000 + 4_000 * addresses.length;

@@ -77,7 +77,8 @@ async function startContainer(host: Host, name: string): Promise<Container> {
     name,
     address,
     host,
-    enter: (command: readonly string[]) => host.enter(['docker', 'exec', '-it', name, ...command]),
+    enter: (command: readonly string[]) =>
+      host.enter(['docker', '-H', SOCKET, 'exec', name, ...command]),
     run: (command: readonly string[], options?: Parameters<Container['run']>[1]) =>
       host.run(inside(command), options),
   };

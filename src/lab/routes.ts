@@ -32,14 +32,15 @@ export async function watchRoutes(host: Host): Promise<RouteWatch> {
           clearTimeout(timer);
           resolve(performance.now());
         };
-        const timer = setTimeout(() => {
+        const fail = (when: string): void => {
+          clearTimeout(timer);
           const got = [...seen].join(', ') || 'none';
-          reject(
-            new Error(
-              `${host.name} has routes to ${seen.size} of ${count} peers after ${timeoutMs} ms: ${got}`,
-            ),
-          );
-        }, timeoutMs);
+          const sentence = `has routes to ${seen.size} of ${count} peers ${when}: ${got}`;
+          reject(new Error(`${host.name} ${sentence}`));
+        };
+        const timer = setTimeout(fail, timeoutMs, `after ${timeoutMs} ms`);
+        // The lab is being closed: nobody will tell us more.
+        void monitor.exited.then(() => fail('at the end of the lab'));
         for (const line of monitor.lines) look(line.text);
         monitor.onLine(look);
       });
