@@ -196,7 +196,8 @@ export class Agent {
     else if (status === 'doubtful' || status === 'full') log.warn(sentence);
     else log.info(sentence);
     if (status === 'held') {
-      if (!this.#watching) log.info(`watching for leases under ${this.#sides?.lease.subnetsPrefix}`);
+      if (!this.#watching)
+        log.info(`watching for leases under ${this.#sides?.lease.subnetsPrefix}`);
       this.#watching = true;
       this.health.clear('lease');
     }

@@ -22,7 +22,8 @@ export type Uplink = Extract<UplinkChoice, { kind: 'uplink' }>;
 const REFRESH_MS = 250;
 const REFRESH_IDLE_MS = 30_000;
 const UPLINK_RETRY_MS = 1_000;
-const FIREWALL_DELAY_MS = 100;
+/** The firewall's programs cost more than all else together: routes come first, and a burst of peers is one change. */
+const FIREWALL_DELAY_MS = 200;
 
 export interface HostSideOptions {
   readonly ipMasq: boolean;
@@ -42,7 +43,8 @@ export class HostSide {
   #next: Cancel | undefined;
   #gateways: readonly Address[] = [];
   #held: { readonly lease: HeldSubnet; readonly range: SubnetRange } | undefined;
-  #firewallDue: Cancel | undefined;
+  /** Settles when the change of the firewall that waits has been made. */
+  #firewallDue: Promise<void> | undefined;
   #watchingFirewall = false;
 
   constructor(
@@ -83,17 +85,14 @@ export class HostSide {
   /** Where believed leases route to: their masquerading containers pass the firewall too. */
   setGateways(gateways: readonly Address[]): void {
     this.#gateways = gateways;
-    this.#firewallDue ??= this.#ports.clock.at(this.#ports.clock.now() + FIREWALL_DELAY_MS, () => {
-      this.#firewallDue = undefined;
-      void this.#ensureFirewall();
-    });
+    void this.#firewallSoon();
   }
 
   /** Makes the host carry the subnet: forwarding, firewall, then the subnet file. Resolves when all was tried. */
   async hold(lease: HeldSubnet, range: SubnetRange): Promise<void> {
     this.#held = { lease, range };
     // Before the file: whoever starts Docker by it finds the way in already open to peers and shut to others.
-    await Promise.all([this.#ensureForwarding(), this.#ensureFirewall()]);
+    await Promise.all([this.#ensureForwarding(), this.#firewallSoon()]);
     await this.#writeSubnetFile();
   }
 
@@ -144,7 +143,7 @@ export class HostSide {
     if (moved) {
       this.#ports.log.info(announced(choice));
       void this.#ensureForwarding();
-      void this.#ensureFirewall();
+      void this.#firewallSoon();
       void this.#writeSubnetFile();
     }
     this.#onChange?.();
@@ -163,11 +162,20 @@ export class HostSide {
     for (const change of outcome.changes) this.#ports.log.info(change);
   }
 
+  #firewallSoon(): Promise<void> {
+    const { signal } = this.#options;
+    this.#firewallDue ??= pause(this.#ports, FIREWALL_DELAY_MS, signal).then(() => {
+      this.#firewallDue = undefined;
+      return this.#ensureFirewall();
+    });
+    return this.#firewallDue;
+  }
+
   async #ensureFirewall(): Promise<void> {
     const { forwardRules } = this.#ports.host;
     const held = this.#held;
-    if (forwardRules === undefined || held?.lease.subnet === undefined) return;
     const { signal } = this.#options;
+    if (forwardRules === undefined || held?.lease.subnet === undefined || signal.aborted) return;
     const wanted = {
       uplink: this.#uplink.name,
       network: held.range.network,

@@ -71,6 +71,8 @@ export class LeaseSide {
   /** The config that counts; kept while a later one is missing, invalid or without our subnet. */
   #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
+  /** The key that we last asked for: the watch may show it before our own answer says that it is ours. */
+  #asked: string | undefined;
   #surroundings: Surroundings;
   #here: PublicAddresses;
   #complete = false;
@@ -151,7 +153,8 @@ export class LeaseSide {
     this.#own({ type: 'view', revision: item.revision, leases: this.#view.leases });
     this.#unsaid = undefined;
     for (const one of said)
-      if (one.status !== 'waiting' || one === said.at(-1)) this.#events.own(one.status, one.sentence);
+      if (one.status !== 'waiting' || one === said.at(-1))
+        this.#events.own(one.status, one.sentence);
   }
 
   #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
@@ -214,8 +217,10 @@ export class LeaseSide {
   }
 
   #tell(changes: BookChanges): void {
+    const statuses = changes.statuses.filter(({ name }) => name !== this.#asked);
     // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
-    this.#events.routes(changes, this.#complete && this.#config !== undefined);
+    const complete = this.#complete && this.#config !== undefined;
+    this.#events.routes({ routes: changes.routes, statuses }, complete);
   }
 
   #performOwn(output: OwnOutput): void {
@@ -227,6 +232,7 @@ export class LeaseSide {
           return { type: 'persisted', attempt: output.attempt };
         });
       case 'transact':
+        this.#asked = output.transaction.writes[0]?.key.slice(this.#subnetsPrefix.length);
         return this.#answer(output.attempt, async () => {
           const answer = await etcd.transact(output.transaction);
           return { type: 'transacted', attempt: output.attempt, answer };
