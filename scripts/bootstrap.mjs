@@ -47,9 +47,21 @@ async function ensurePackages() {
   const have = age(installed);
   if (have === undefined || have < age(join(ROOT, 'package-lock.json'))) {
     say('installing npm packages');
-    const status = await exec('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-    if (status !== 0)
-      throw new Stop(`npm ci failed (status ${status}); see its message above`, status);
+    const quiet = ['--no-audit', '--no-fund', '--loglevel=error'];
+    const clean = spawnSync('npm', ['ci', ...quiet], { cwd: ROOT, encoding: 'utf8' });
+    if (clean.status === 0) return;
+    // npm ci refuses a lock file that lacks packages of other platforms, which a mirror may not have
+    // had when it was written; npm install takes the same versions from it, and leaves it as it is.
+    const reason =
+      /code (E\w+)/.exec(clean.stderr ?? '')?.[1] ?? clean.error?.message ?? 'no reason given';
+    say(`npm ci refused (${reason}); using npm install with the same lock file`);
+    const status = await exec('npm', ['install', '--no-save', ...quiet]);
+    if (status !== 0) {
+      throw new Stop(
+        `the npm packages cannot be installed (status ${status}); see npm's message above`,
+        status,
+      );
+    }
   }
 }
 
