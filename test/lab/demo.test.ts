@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runtimePath } from '../../src/lab/index.ts';
 import { needs } from '../support/needs.ts';
@@ -18,10 +18,13 @@ interface Run {
   readonly exited: Promise<number | null>;
 }
 
+const children: ChildProcess[] = [];
+
 function demo(...args: string[]): Run {
   const bun = runtimePath('bun');
   assert.ok(bun, 'bun is installed');
   const child = spawn(bun, [MAIN, 'demo', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -60,6 +63,11 @@ const alive = (pid: number): boolean => {
 };
 
 describe('hostgw demo', () => {
+  // A failed test must not leave its hosts standing.
+  after(() => {
+    for (const child of children) child.kill('SIGKILL');
+  });
+
   test('two at once: every ping arrives in both, and no colour goes into a pipe', {
     skip,
     timeout: 60_000,

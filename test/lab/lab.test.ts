@@ -236,7 +236,13 @@ for (const ipForward of [false, true]) {
   });
 }
 
+const owners: ChildProcess[] = [];
+
 describe('after kill -9 of its owner', () => {
+  after(() => {
+    for (const owner of owners) owner.kill('SIGKILL');
+  });
+
   for (const runtime of ['bun', 'deno', 'node'] as const) {
     test(`under ${runtime} nothing is left`, { skip: skipEtcd }, async () => {
       const { owner, pids } = await startOwner(runtime, []);
@@ -271,6 +277,7 @@ async function startOwner(runtime: 'bun' | 'deno' | 'node', args: string[]): Pro
   const owner = spawn(program, [...flags, script, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  owners.push(owner);
   const [text] = await once(owner.stdout, 'data');
   const { name, pids } = JSON.parse(String(text)) as { name: string; pids: number[] };
   return { owner, name, pids };
