@@ -155,7 +155,9 @@ export class HostSide {
   }
 
   async #ensureForwarding(): Promise<void> {
-    const outcome = await this.#ports.host.ensureForwarding(this.#uplink.name);
+    const outcome = await this.#ports.host
+      .ensureForwarding(this.#uplink.name)
+      .catch((error: unknown) => ({ kind: 'failed', reason: sentenceOf(error) }) as const);
     if (outcome.kind === 'failed')
       return this.#health.set({ code: 'forwarding', sentence: outcome.reason, blocking: true });
     this.#health.clear('forwarding');

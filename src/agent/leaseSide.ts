@@ -10,6 +10,7 @@ import {
   type ConfigState,
   fits,
   type HeldSubnet,
+  type JudgeContext,
   Keeper,
   type KeeperInput,
   type KeeperOutput,
@@ -23,6 +24,7 @@ import {
   type PublicAddresses,
   type Subnets,
   type Surroundings,
+  subnetsOf,
 } from '../lease/index.ts';
 import type { AgentPorts } from './ports.ts';
 import { sentenceOf } from './sentence.ts';
@@ -71,8 +73,11 @@ export class LeaseSide {
   /** The config that counts; kept while a later one is missing, invalid or without our subnet. */
   #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
-  /** The key that we last asked for: the watch may show it before our own answer says that it is ours. */
-  #asked: string | undefined;
+  /**
+   * Our own key: the one that the disk names, then the one that we ask for and hold. The watch shows it before any answer
+   * says that it is ours, perhaps with an address that we no longer have: it is no peer's all the same.
+   */
+  #ours: JudgeContext['own'];
   #surroundings: Surroundings;
   #here: PublicAddresses;
   #complete = false;
@@ -114,6 +119,7 @@ export class LeaseSide {
     });
     this.#own = drive(own, (output) => this.#performOwn(output), clock, options.signal);
     this.#here = here;
+    this.#ours = options.state && ownOf(options.state.subnet);
   }
 
   get subnetsPrefix(): string {
@@ -207,7 +213,7 @@ export class LeaseSide {
 
   #rejudge(): void {
     if (this.#config === undefined) return;
-    const context = { config: this.#config, own: this.#held, surroundings: this.#surroundings };
+    const context = { config: this.#config, own: this.#ours, surroundings: this.#surroundings };
     const changes = this.#book.setContext(context);
     for (const sentence of this.#book.warnings()) {
       if (!this.#warned.has(sentence)) this.#events.warning(sentence);
@@ -217,22 +223,27 @@ export class LeaseSide {
   }
 
   #tell(changes: BookChanges): void {
-    const statuses = changes.statuses.filter(({ name }) => name !== this.#asked);
     // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
-    const complete = this.#complete && this.#config !== undefined;
-    this.#events.routes({ routes: changes.routes, statuses }, complete);
+    this.#events.routes(changes, this.#complete && this.#config !== undefined);
+  }
+
+  #claim(name: string | undefined): void {
+    if (name === this.#ours?.name) return;
+    this.#ours = name === undefined ? undefined : ownOf(name);
+    this.#rejudge();
   }
 
   #performOwn(output: OwnOutput): void {
     const { etcd, host } = this.#ports;
     switch (output.type) {
       case 'persist':
+        // On disk before it is in etcd: so this comes before the watch can show the key.
+        this.#claim(output.state.subnet);
         return this.#answer(output.attempt, async () => {
           await host.saveState(output.state);
           return { type: 'persisted', attempt: output.attempt };
         });
       case 'transact':
-        this.#asked = output.transaction.writes[0]?.key.slice(this.#subnetsPrefix.length);
         return this.#answer(output.attempt, async () => {
           const answer = await etcd.transact(output.transaction);
           return { type: 'transacted', attempt: output.attempt, answer };
@@ -246,9 +257,11 @@ export class LeaseSide {
         return this.#keeper({ type: 'want', id: output.id });
       case 'held':
         this.#held = output.lease;
-        this.#rejudge();
+        this.#claim(output.lease.name);
         return this.#events.held(output.lease);
       case 'status':
+        // What we asked for is another's, and nothing else is free.
+        if (output.status === 'full') this.#claim(undefined);
         if (this.#unsaid !== undefined) this.#unsaid.push(output);
         else this.#events.own(output.status, output.sentence);
         return;
@@ -274,6 +287,8 @@ export class LeaseSide {
     );
   }
 }
+
+const ownOf = (name: string): JudgeContext['own'] => ({ name, ...subnetsOf(name) });
 
 function configStateOf(text: string | undefined): ConfigState {
   if (text === undefined) return { kind: 'missing' };

@@ -10,6 +10,7 @@ export {
   type KeeperState,
 } from './keeper.ts';
 export { Own } from './own.ts';
+export { subnetsOf } from './ownText.ts';
 export type {
   ConfigState,
   HeldSubnet,

@@ -206,6 +206,10 @@ export class FakeKernel {
     return [...this.#links.values()];
   }
 
+  addresses(): readonly FakeAddress[] {
+    return this.#addresses;
+  }
+
   /** All routes like `ip route` prints them, a line each. */
   toString(): string {
     return this.routes()

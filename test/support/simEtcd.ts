@@ -18,7 +18,7 @@ type SimCompare =
   | { readonly key: string; readonly is: 'modRevision'; readonly revision: number }
   | { readonly key: string; readonly is: 'lease'; readonly lease: string };
 
-type SimWrite =
+export type SimWrite =
   | { readonly type: 'put'; readonly key: string; readonly value: string; readonly lease: string }
   | { readonly type: 'delete'; readonly key: string };
 

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type AgentHost, AgentWorld, CONFIG, CONFIG_KEY, SUBNETS } from '../support/agentWorld.ts';
+
+/** What was said to people: everything but the reasons that -v shows. */
+const said = (host: AgentHost): string[] =>
+  host.log.lines.filter((line) => !line.startsWith('debug '));
+
+describe('an agent that starts', () => {
+  test('waits for the config, naming its key, and leases when it comes', async () => {
+    const world = new AgentWorld();
+    const host = world.agent({ address: '10.10.10.101' });
+    await world.run(10_000);
+    assert.deepEqual(said(host), [
+      'info external interface eth0 (it has the default route), address 10.10.10.101, mtu 1500',
+      `info waiting for the network config in etcd key ${CONFIG_KEY}`,
+    ]);
+    assert.equal(host.ready, false);
+    assert.deepEqual(world.etcd.under(SUBNETS), []);
+
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    await world.until('the agent is ready', () => host.machine.deeds.includes('READY'));
+    assert.equal(host.ready, true);
+    assert.deepEqual(
+      world.etcd.under(SUBNETS).map(({ key }) => key),
+      [host.key],
+    );
+    await world.close();
+  });
+
+  test('says each step once, in the order of the steps', async () => {
+    const world = new AgentWorld();
+    const [host, peer] = await world.fleet(2);
+    assert.ok(host !== undefined && peer !== undefined);
+    await world.run(600_000);
+    assert.deepEqual(said(host), [
+      'info external interface eth0 (it has the default route), address 10.10.10.101, mtu 1500',
+      'info network 10.100.0.0/16: picking a subnet from 10.100.1.0 ... 10.100.255.0',
+      `info asking etcd for subnet ${host.subnet}`,
+      `info lease acquired: subnet ${host.subnet}`,
+      `info watching for leases under ${SUBNETS}`,
+      `info subnet added: ${peer.subnet} via 10.10.10.102`,
+      'info wrote /run/flannel/subnet.env',
+      'info ready',
+    ]);
+    await world.close();
+  });
+
+  test('tells READY once, and only after forwarding, firewall and subnet file were tried', async () => {
+    const world = new AgentWorld();
+    const host = world.agent({ address: '10.10.10.101' });
+    host.machine.firewallStatus = undefined;
+    host.machine.diskTrouble = 'the disk is full';
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    await world.until('READY', () => host.machine.deeds.includes('READY'));
+    assert.deepEqual(host.machine.deeds, ['forwarding', 'firewall', 'subnet-file', 'READY']);
+    assert.equal(host.ready, false, 'what failed is a condition');
+    assert.match(host.readyz(), /nft cannot be started/);
+    assert.match(host.readyz(), /the disk is full/);
+
+    host.move('10.10.10.77');
+    await world.run(60_000);
+    assert.equal(host.machine.deeds.filter((deed) => deed === 'READY').length, 1);
+    await world.close();
+  });
+
+  test('keeps running where forwarding cannot be turned on, and says so', async () => {
+    const world = new AgentWorld();
+    const host = world.agent({ address: '10.10.10.101' });
+    host.machine.forwardingTrouble = 'read-only file system';
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    await world.until('READY', () => host.machine.deeds.includes('READY'));
+    assert.match(host.readyz(), /read-only file system/);
+    assert.equal(host.ready, false);
+    await world.close();
+  });
+
+  test('ends in one key when the answer of the creating transaction is lost', async () => {
+    for (const what of ['request', 'answer'] as const) {
+      const world = new AgentWorld();
+      const host = world.agent({ address: '10.10.10.101' });
+      host.etcd.lose('transact', what);
+      world.etcd.put(CONFIG_KEY, CONFIG);
+      await world.until('the agent is ready', () => host.ready);
+      await world.run(60_000);
+      assert.deepEqual(host.etcd.waiting, [], `the ${what} was lost`);
+      assert.deepEqual(
+        world.etcd.under(SUBNETS).map(({ key }) => key),
+        [host.key],
+      );
+      assert.deepEqual(
+        said(host).filter((line) => line.startsWith('warn')),
+        [],
+      );
+      await world.close();
+    }
+  });
+
+  test('survives lost answers of every other call', async () => {
+    for (const call of ['list', 'watch', 'grant', 'keepAlive', 'get'] as const) {
+      for (const what of ['request', 'answer'] as const) {
+        const world = new AgentWorld();
+        world.etcd.put(CONFIG_KEY, CONFIG);
+        const host = world.agent({ address: '10.10.10.101' });
+        host.etcd.lose(call, what);
+        await world.until(`ready without the ${what} of ${call}`, () => host.ready);
+        await world.run(60_000);
+        assert.deepEqual(host.etcd.waiting, [], `the ${what} of ${call} was lost`);
+        assert.equal(world.etcd.under(SUBNETS).length, 1);
+        await world.close();
+      }
+    }
+  });
+});
+
+describe('an agent that starts again', () => {
+  test('keeps its subnet, writes nothing to kernel, etcd and files, and warns of nothing', async () => {
+    const world = new AgentWorld();
+    const [host] = await world.fleet(3);
+    assert.ok(host !== undefined);
+    await world.until('READY', () => host.machine.deeds.includes('READY'));
+    const before = {
+      subnet: host.subnet,
+      writes: host.writes(),
+      revision: world.etcd.store.revision,
+    };
+    const told = said(host).length;
+    await host.stop();
+    host.start();
+    await world.until('ready again', () => host.machine.deeds.at(-1) === 'READY');
+    await world.run(600_000);
+    assert.deepEqual(
+      { subnet: host.subnet, writes: host.writes(), revision: world.etcd.store.revision },
+      before,
+    );
+    assert.deepEqual(
+      said(host)
+        .slice(told)
+        .filter((line) => !line.startsWith('info')),
+      [],
+    );
+    assert.ok(world.converged);
+    await world.close();
+  });
+
+  test('never routes its own subnet to the address that it had before', async () => {
+    const world = new AgentWorld();
+    const [host, peer] = await world.fleet(2);
+    assert.ok(host !== undefined && peer !== undefined);
+    const { subnet } = host;
+    await host.stop();
+    host.move('10.10.10.77');
+    const writes = host.writes().length;
+    // Etcd takes its time: so long our key still has the old address, which is on-link.
+    host.etcd.lose('transact', 'request');
+    host.start();
+    await world.until('peers follow', () => world.converged && host.subnet === subnet);
+    await world.run(60_000);
+    assert.deepEqual(host.writes().slice(writes), []);
+    assert.deepEqual(peer.routes(), [`${subnet} via 10.10.10.77`]);
+    await world.close();
+  });
+
+  test('routes what changed while it was away, and nothing else', async () => {
+    const world = new AgentWorld();
+    const [host, leaves] = await world.fleet(4);
+    assert.ok(host !== undefined && leaves !== undefined);
+    await host.stop();
+    const gone = leaves.subnet;
+    await leaves.stop();
+    world.etcd.delete(leaves.key);
+    const comes = world.agent({ address: '10.10.10.105' });
+    await world.until('the new one is ready', () => comes.ready);
+    const writes = host.writes().length;
+    host.start();
+    await world.until('its routes are those of now', () => world.converged);
+    await world.run(60_000);
+    assert.deepEqual(host.writes().slice(writes).sort(), [
+      `add ${comes.subnet} via 10.10.10.105`,
+      `delete ${gone} via 10.10.10.102`,
+    ]);
+    await world.close();
+  });
+});

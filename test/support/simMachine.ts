@@ -1,0 +1,149 @@
+/**
+ * The HostPort of a simulated host: links, addresses and default route are those of its fake kernel, the files are in
+ * memory and outlive the agent, and every deed is noted in order.
+ */
+import type { HostPort } from '../../src/agent/ports.ts';
+import type { Clock } from '../../src/core/index.ts';
+import {
+  type ForwardingOutcome,
+  type ForwardStatus,
+  type ForwardWanted,
+  findUplink,
+  type HostFacts,
+  type Link,
+  type Notifier,
+  type PreviousSubnets,
+  type SubnetFile,
+  type UplinkChoice,
+} from '../../src/host/index.ts';
+import { formatSubnetFile, parseSubnetFile } from '../../src/host/subnetFile.ts';
+import type { LoadedState, OwnState } from '../../src/lease/index.ts';
+import type { FakeKernel } from './fakeKernel.ts';
+import type { FakeLink } from './fakeNexthop.ts';
+
+const PROTOCOL_KERNEL = 2;
+/** Facts are read by programs: what they tell was true so long ago. */
+const FACTS_MS = 5;
+const NO_OPTIONS = {
+  iface: [],
+  ifaceRegex: [],
+  ifaceCanReach: undefined,
+  publicIp: undefined,
+  publicIpv6: undefined,
+};
+
+export class SimMachine implements HostPort {
+  readonly #name: string;
+  readonly #kernel: FakeKernel;
+  readonly #clock: Clock;
+  /** What was done to this host, in order: `forwarding`, `firewall`, `subnet-file`, `READY`. */
+  readonly deeds: string[] = [];
+  /** Every STATUS= that systemd was told. */
+  readonly statuses: string[] = [];
+  readonly firewall: ForwardWanted[] = [];
+  state: OwnState | undefined;
+  subnetFile = '';
+  mtu = 1500;
+  /** What the firewall answers; undefined: it rejects. */
+  firewallStatus: ForwardStatus | undefined = { kind: 'open', how: 'simulated' };
+  /** What turning on forwarding rejects with. */
+  forwardingTrouble: string | undefined;
+  /** What writing to the disk rejects with. */
+  diskTrouble: string | undefined;
+  readonly forwardRules: NonNullable<HostPort['forwardRules']>;
+  readonly notifier: Notifier;
+
+  constructor(name: string, kernel: FakeKernel, clock: Clock) {
+    this.#name = name;
+    this.#kernel = kernel;
+    this.#clock = clock;
+    this.forwardRules = {
+      ensure: async (wanted) => {
+        this.deeds.push('firewall');
+        this.firewall.push(wanted);
+        if (this.firewallStatus === undefined) throw new Error('nft cannot be started');
+        return this.firewallStatus;
+      },
+      watch: () => {},
+    };
+    this.notifier = {
+      ready: async (status) => {
+        this.deeds.push('READY');
+        this.statuses.push(status);
+      },
+      status: async (status) => {
+        this.statuses.push(status);
+      },
+      stopping: async () => {},
+    };
+  }
+
+  async identity(): Promise<string> {
+    return this.#name;
+  }
+
+  facts(): Promise<HostFacts> {
+    const facts = this.#facts();
+    return new Promise((resolve) =>
+      this.#clock.at(this.#clock.now() + FACTS_MS, () => resolve(facts)),
+    );
+  }
+
+  uplink(facts: HostFacts): Promise<UplinkChoice> {
+    return findUplink(facts, NO_OPTIONS);
+  }
+
+  async ensureForwarding(): Promise<ForwardingOutcome> {
+    this.deeds.push('forwarding');
+    if (this.forwardingTrouble !== undefined) throw new Error(this.forwardingTrouble);
+    return { kind: 'on', changes: [] };
+  }
+
+  async previousSubnets(): Promise<PreviousSubnets> {
+    return parseSubnetFile(this.subnetFile);
+  }
+
+  async writeSubnetFile(file: SubnetFile): Promise<boolean> {
+    this.deeds.push('subnet-file');
+    if (this.diskTrouble !== undefined) throw new Error(this.diskTrouble);
+    const text = formatSubnetFile(file);
+    const written = text !== this.subnetFile;
+    this.subnetFile = text;
+    return written;
+  }
+
+  async loadState(): Promise<LoadedState> {
+    return this.state === undefined ? { kind: 'none' } : { kind: 'state', state: this.state };
+  }
+
+  async saveState(state: OwnState): Promise<void> {
+    if (this.diskTrouble !== undefined) throw new Error(this.diskTrouble);
+    this.state = state;
+  }
+
+  #facts(): HostFacts {
+    const routes = this.#kernel.routes();
+    return {
+      links: this.#kernel.links().map((link) => this.#link(link)),
+      connected: routes
+        .filter(({ protocol, gateway }) => protocol === PROTOCOL_KERNEL && gateway === undefined)
+        .map(({ prefix, device }) => ({ prefix, device })),
+      defaultRoutes: routes
+        .filter(({ prefix }) => prefix.length === 0)
+        .map(({ gateway, device, metric }) => ({ family: 4, gateway, device, metric })),
+    };
+  }
+
+  #link({ index, name, up, carrier }: FakeLink): Link {
+    const addresses = this.#kernel
+      .addresses()
+      .filter(({ device }) => device === index)
+      .map(({ address, prefix }) => ({
+        address,
+        length: prefix.length,
+        secondary: false,
+        usable: true,
+      }));
+    return { index, name, up, carrier, mtu: this.mtu, kind: 'ether', addresses };
+  }
+}
