@@ -52,7 +52,13 @@ export async function startEtcd(host: Host, options: { port?: number } = {}): Pr
   const peer = `http://127.0.0.1:2380`;
   // The unix socket is for us: a path reaches across network namespaces, so no proxy and no etcdctl are needed.
   const etcd = host.spawn('etcd', [
-    ...['sh', '-c', 'mkdir -p /run/etcd && cd /run/etcd && exec "$@"', 'sh', program],
+    ...[
+      'sh',
+      '-c',
+      'mkdir -p /run/etcd && cd /run/etcd && rm -f localhost:1 && exec "$@"',
+      'sh',
+      program,
+    ],
     ...['--name', host.name, '--data-dir', '/run/etcd/data'],
     ...[
       '--listen-client-urls',
