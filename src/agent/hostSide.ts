@@ -130,11 +130,12 @@ export class HostSide {
 
   #take(facts: HostFacts, choice: UplinkChoice): void {
     if (choice.kind === 'none') {
-      // The old uplink stays the wish: routes return with it, and the lease does not move for a cable that is out.
-      const sentence = `the uplink ${this.#uplink.name} is gone: ${choice.reason}`;
-      this.#health.set({ code: 'uplink', sentence, blocking: true });
-      choice = this.#uplink;
-    } else this.#health.clear('uplink');
+      // All stays as it was with the old uplink: routes return with it, and a cable that is out must neither move the
+      // lease nor have peers refused as off-link. The kernel says of each route itself why it does not stand.
+      const sentence = `${this.#uplink.name} stays the uplink, though none is found now: ${choice.reason}`;
+      return this.#health.set({ code: 'uplink', sentence, blocking: true });
+    }
+    this.#health.clear('uplink');
     const before = JSON.stringify([this.#surroundingsText(), uplinkText(this.#uplink)]);
     const moved = uplinkText(choice) !== uplinkText(this.#uplink);
     this.#facts = facts;
