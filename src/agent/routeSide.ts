@@ -18,6 +18,9 @@ import {
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
 
+/** Of a thousand peers without a route so many are named; the log has named each. */
+const PREFIXES_NAMED = 3;
+
 /** A wanted route before it has a device: what a believed lease asks for. */
 type Wish = { readonly prefix: Prefix; readonly gateway: Wanted['gateway'] | undefined };
 type Wanted = Extract<ReconcilerInput, { type: 'desired' }>['changes'][number]['route'] & object;
@@ -36,7 +39,7 @@ export class RouteSide {
   readonly #send: Send<ReconcilerInput>;
   readonly #wishes = new Map<string, Wish>();
   readonly #states = new Map<string, PeerState>();
-  readonly #counts = new Map<PeerState, number>();
+  readonly #prefixes = new Map<PeerState, Set<string>>();
   #device: number;
   #deviceName: string;
 
@@ -91,7 +94,8 @@ export class RouteSide {
 
   /** How many peers are in which state. */
   summary(): Record<string, number> {
-    return Object.fromEntries([...this.#counts].filter(([, count]) => count > 0));
+    const counts = Array.from(this.#prefixes, ([state, { size }]) => [state, size] as const);
+    return Object.fromEntries(counts.filter(([, count]) => count > 0));
   }
 
   #routed({ prefix, gateway }: Wish): { prefix: Prefix; route: Wanted | undefined } {
@@ -140,26 +144,39 @@ export class RouteSide {
 
   #setState(prefix: Prefix, state: PeerState | undefined): void {
     const before = this.#states.get(prefix.text);
-    if (before !== undefined) this.#counts.set(before, (this.#counts.get(before) ?? 1) - 1);
+    if (before !== undefined) this.#prefixes.get(before)?.delete(prefix.text);
     if (state === undefined) this.#states.delete(prefix.text);
     else {
       this.#states.set(prefix.text, state);
-      this.#counts.set(state, (this.#counts.get(state) ?? 0) + 1);
+      const alike = this.#prefixes.get(state);
+      if (alike === undefined) this.#prefixes.set(state, new Set([prefix.text]));
+      else alike.add(prefix.text);
     }
   }
 
   #tellPeers(): void {
-    const without = Object.entries(this.summary()).filter(
-      ([state]) => state !== 'installed' && state !== 'pending' && state !== 'held',
+    const without = [...this.#prefixes].filter(
+      ([state, { size }]) =>
+        size > 0 && state !== 'installed' && state !== 'pending' && state !== 'held',
     );
     if (without.length === 0) return this.#health.clear('peers');
-    const each = without.map(([state, count]) => `${count} ${state}`).join(', ');
+    const each = without.map(([state, prefixes]) => `${prefixes.size} ${state} (${named(prefixes)})`);
     this.#health.set({
       code: 'peers',
-      sentence: `peers without a route: ${each}`,
+      sentence: `peers without a route: ${each.join(', ')}`,
       blocking: false,
     });
   }
+}
+
+/** The first few of them. */
+function named(prefixes: ReadonlySet<string>): string {
+  const words: string[] = [];
+  for (const prefix of prefixes) {
+    if (words.length === PREFIXES_NAMED) return `${words.join(', ')}...`;
+    words.push(prefix);
+  }
+  return words.join(', ');
 }
 
 const ABOUT = {

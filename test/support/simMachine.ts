@@ -82,11 +82,16 @@ export class SimMachine implements HostPort {
     return this.#name;
   }
 
-  facts(): Promise<HostFacts> {
+  facts(signal: AbortSignal): Promise<HostFacts> {
     const facts = this.#facts();
-    return new Promise((resolve) =>
-      this.#clock.at(this.#clock.now() + FACTS_MS, () => resolve(facts)),
-    );
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(new Error('the agent stops'));
+      signal.addEventListener('abort', stop, { once: true });
+      this.#clock.at(this.#clock.now() + FACTS_MS, () => {
+        signal.removeEventListener('abort', stop);
+        resolve(facts);
+      });
+    });
   }
 
   uplink(facts: HostFacts): Promise<UplinkChoice> {
