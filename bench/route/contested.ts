@@ -1,0 +1,2 @@
+import type { Bench } from '../support/bench.ts';
+export const contested: Bench = { name: 'contested', what: '', run: async () => [] };

@@ -1,0 +1,2 @@
+import type { Bench } from '../support/bench.ts';
+export const flap: Bench = { name: 'flap', what: '', run: async () => [] };

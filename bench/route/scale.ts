@@ -1,0 +1,2 @@
+import type { Bench } from '../support/bench.ts';
+export const scale: Bench = { name: 'scale', what: '', run: async () => [] };

@@ -1,0 +1,160 @@
+/** A reconciler at work on a driver, as the agent runs it, with the times and counts that the benchmarks ask for. */
+import { type Send, systemClock } from '../../src/core/index.ts';
+import { Reconciler } from '../../src/route/reconciler.ts';
+import type { ReconcilerInput } from '../../src/route/reconcilerTypes.ts';
+import { type RouteReport, runReconciler } from '../../src/route/run.ts';
+import { type RouteDriver, TABLE_MAIN } from '../../src/route/types.ts';
+import type { Reply } from './protocol.ts';
+import { gatewayAt, metricOf, NETWORK, PROTOCOL, prefixAt, wantedOf } from './routes.ts';
+
+type PeerReport = Extract<RouteReport, { type: 'peer' }>;
+
+export class Reconciling {
+  readonly #device: number;
+  readonly #send: Send<ReconcilerInput>;
+  readonly #stop = new AbortController();
+  readonly #installed = new Set<string>();
+  readonly #said: Record<string, number> = {};
+  readonly #waiting = new Set<{ met: () => boolean; meet: () => void }>();
+  #wanted = 0;
+  #isSettled = false;
+  #settles = 0;
+  #writes = 0;
+  #dumps = 0;
+  #onAdded: (() => void) | undefined;
+
+  constructor(driver: RouteDriver, device: number, metrics: number) {
+    this.#device = device;
+    const core = new Reconciler({
+      protocol: PROTOCOL,
+      table: TABLE_MAIN,
+      within: [NETWORK],
+      random: Math.random,
+      metric: (_, { gateway }) => metricOf(gateway, metrics),
+    });
+    this.#send = runReconciler({
+      driver: this.#watched(driver),
+      core,
+      clock: systemClock,
+      random: Math.random,
+      signal: this.#stop.signal,
+      onReport: (report) => this.#report(report),
+    });
+  }
+
+  /** Resolves when the reconciler has nothing to do and every wanted route is there. */
+  settled(): Promise<void> {
+    return this.#until(() => this.#isSettled && this.#installed.size === this.#wanted);
+  }
+
+  async install(routes: number): Promise<number> {
+    const changes = wantedOf(routes, this.#device);
+    this.#wanted = routes;
+    this.#isSettled = false;
+    const start = performance.now();
+    this.#send({ type: 'desired', changes, complete: true });
+    await this.#until(() => this.#installed.size === routes);
+    return performance.now() - start;
+  }
+
+  async change(times: number): Promise<Reply> {
+    const ms: number[] = [];
+    for (let index = 0; index < times; index += 1) {
+      const added = new Promise<void>((resolve) => {
+        this.#onAdded = resolve;
+      });
+      const gateway = gatewayAt(index, 100_000);
+      const route = { gateway, device: this.#device };
+      const start = performance.now();
+      this.#send({
+        type: 'desired',
+        changes: [{ prefix: prefixAt(index), route }],
+        complete: true,
+      });
+      await added;
+      ms.push(performance.now() - start);
+      this.#isSettled = false;
+      await this.settled();
+    }
+    return { ms, counts: this.counts() };
+  }
+
+  async resync(times: number): Promise<Reply> {
+    const ms: number[] = [];
+    const before = this.#writes;
+    for (let index = 0; index < times; index += 1) {
+      const settles = this.#settles;
+      const start = performance.now();
+      this.#send({ type: 'hint', links: false, addresses: false, routes: true });
+      await this.#until(() => this.#settles > settles);
+      ms.push(performance.now() - start);
+      // Later than the pace of dumps: the time without it is wanted.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return { ms, counts: { writes: this.#writes - before } };
+  }
+
+  counts(): Record<string, number> {
+    const { contested = 0 } = this.#said;
+    return {
+      installed: this.#installed.size,
+      contested,
+      writes: this.#writes,
+      dumps: this.#dumps,
+    };
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  #report(report: RouteReport): void {
+    if (report.type === 'settled') {
+      this.#isSettled = true;
+      this.#settles += 1;
+    }
+    if (report.type === 'peer') this.#peer(report);
+    for (const wait of this.#waiting) if (wait.met()) wait.meet();
+  }
+
+  #peer({ prefix, state }: PeerReport): void {
+    this.#said[state] = (this.#said[state] ?? 0) + 1;
+    if (state === 'installed') this.#installed.add(prefix.text);
+    else this.#installed.delete(prefix.text);
+  }
+
+  #until(met: () => boolean): Promise<void> {
+    if (met()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wait = {
+        met,
+        meet: () => {
+          this.#waiting.delete(wait);
+          resolve();
+        },
+      };
+      this.#waiting.add(wait);
+    });
+  }
+
+  /** The driver, with its writes counted. */
+  #watched(driver: RouteDriver): RouteDriver {
+    return {
+      name: driver.name,
+      dump: (filter) => {
+        this.#dumps += 1;
+        this.#isSettled = false;
+        return driver.dump(filter);
+      },
+      apply: async (ops) => {
+        this.#writes += ops.length;
+        this.#isSettled = false;
+        const result = await driver.apply(ops);
+        if (ops.some(({ kind }) => kind !== 'delete')) this.#onAdded?.();
+        return result;
+      },
+      listen: (filter, onHint) => driver.listen(filter, onHint),
+      close: () => driver.close(),
+    };
+  }
+}
