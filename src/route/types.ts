@@ -3,6 +3,7 @@
  * Constants are the kernel's (include/uapi/linux/rtnetlink.h).
  */
 import type { Address, Prefix } from '../ip/index.ts';
+import type { NeighbourDriver } from './neighbours/types.ts';
 
 /** RT_TABLE_MAIN. */
 export const TABLE_MAIN = 254;
@@ -97,6 +98,8 @@ export interface Hint {
 
 export interface RouteDriver {
   readonly name: string;
+  /** The gateways' neighbour entries, where this driver can keep them; by the same socket, so closed with it. */
+  readonly neighbours?: NeighbourDriver;
   /** The kernel's routes, in the kernel's order per prefix. Rejects with RouteDriverError if the dump is not complete. */
   dump(filter: DumpFilter): Promise<readonly KernelRoute[]>;
   /**

@@ -7,10 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hostgw_rtnetlink::batch::{Batches, Failure, Outcome};
+use hostgw_rtnetlink::batch::{Batches, Failure, Outcome, Request};
 use hostgw_rtnetlink::dump::dump;
 use hostgw_rtnetlink::listen::Listener;
-use hostgw_rtnetlink::record::{self, Filter, Op};
+use hostgw_rtnetlink::neighbour;
+use hostgw_rtnetlink::record::{self, Filter};
 use napi::bindgen_prelude::{AsyncTask, Function, Int32Array, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, Result, Task};
@@ -54,16 +55,27 @@ impl Netlink {
     /// Applies packed operations in order. The bytes are copied: JavaScript may go on with its own.
     #[napi(catch_unwind)]
     pub fn apply(&self, records: &[u8]) -> Result<AsyncTask<Apply>> {
-        let batches = self.batches.clone().ok_or_else(|| Error::from_reason("closed"))?;
-        let ops = record::read_ops(records)
-            .map_err(|index| Error::from_reason(format!("record {index} is no operation")))?;
-        Ok(AsyncTask::new(Apply { batches, ops }))
+        self.batch(record::read_ops(records))
+    }
+
+    /// The same for packed operations on neighbour entries.
+    #[napi(catch_unwind)]
+    pub fn apply_neighbours(&self, records: &[u8]) -> Result<AsyncTask<Apply>> {
+        self.batch(neighbour::read_ops(records))
     }
 
     /// The routes of a packed filter as packed records.
     #[napi(catch_unwind)]
     pub fn dump(&self, filter: &[u8]) -> Result<AsyncTask<Dump>> {
         Ok(AsyncTask::new(Dump { filter: read_filter(filter)? }))
+    }
+
+    /// The neighbour entries of the devices, and those of the protocol wherever they are.
+    #[napi(catch_unwind)]
+    pub fn dump_neighbours(&self, protocol: u32, devices: Vec<u32>) -> Result<AsyncTask<DumpNeighbours>> {
+        let protocol = u8::try_from(protocol)
+            .map_err(|_| Error::from_reason(format!("{protocol} is no protocol number")))?;
+        Ok(AsyncTask::new(DumpNeighbours { protocol, devices }))
     }
 
     /// Calls back with the bits of what may have changed (`hostgw_rtnetlink::listen`), instead of an earlier listener.
@@ -96,6 +108,17 @@ impl Netlink {
     }
 }
 
+impl Netlink {
+    fn batch<R: Request + Send + 'static>(
+        &self,
+        ops: std::result::Result<Vec<R>, usize>,
+    ) -> Result<AsyncTask<Apply>> {
+        let batches = self.batches.clone().ok_or_else(|| Error::from_reason("closed"))?;
+        let ops = ops.map_err(|index| Error::from_reason(format!("record {index} is no operation")))?;
+        Ok(AsyncTask::new(Apply { batches, work: Box::new(move |batches| batches.apply(&ops)) }))
+    }
+}
+
 /// What became of a batch. `unknown` is there exactly if operations may or may not have been done.
 #[napi(object)]
 pub struct Applied {
@@ -106,9 +129,11 @@ pub struct Applied {
     pub unknown: Option<String>,
 }
 
+type Work = dyn FnMut(&mut Batches) -> std::result::Result<Outcome, hostgw_rtnetlink::Error> + Send;
+
 pub struct Apply {
     batches: Arc<Mutex<Batches>>,
-    ops: Vec<Op>,
+    work: Box<Work>,
 }
 
 impl Task for Apply {
@@ -119,7 +144,7 @@ impl Task for Apply {
         guarded(|| {
             // A batch that panicked took its socket with it: the next one opens another.
             let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-            batches.apply(&self.ops).map_err(sentence)
+            (self.work)(&mut batches).map_err(sentence)
         })
     }
 
@@ -160,6 +185,35 @@ impl Task for Dump {
 
     fn resolve(&mut self, _: Env, records: Vec<u8>) -> Result<Uint8Array> {
         Ok(Uint8Array::new(records))
+    }
+}
+
+/// What a dump of neighbours shows.
+#[napi(object)]
+pub struct Neighbours {
+    /// Packed as `hostgw_rtnetlink::neighbour` says.
+    pub records: Uint8Array,
+    /// Those of the devices asked for that are up and have a carrier.
+    pub live: Vec<u32>,
+}
+
+pub struct DumpNeighbours {
+    protocol: u8,
+    devices: Vec<u32>,
+}
+
+impl Task for DumpNeighbours {
+    type Output = neighbour::View;
+    type JsValue = Neighbours;
+
+    fn compute(&mut self) -> Result<neighbour::View> {
+        guarded(|| neighbour::dump(self.protocol, &self.devices).map_err(sentence))
+    }
+
+    fn resolve(&mut self, _: Env, view: neighbour::View) -> Result<Neighbours> {
+        let mut records = Vec::with_capacity(view.neighbours.len() * neighbour::RECORD);
+        view.neighbours.iter().for_each(|entry| neighbour::write(&mut records, entry));
+        Ok(Neighbours { records: Uint8Array::new(records), live: view.live })
     }
 }
 

@@ -12,6 +12,18 @@ use crate::wire;
 /// Messages of one send. Gains flatten at 64 to 256, and 256 replies are what a default receive buffer holds.
 pub const CHUNK: usize = 256;
 
+/// An operation that can be sent: one message, which the kernel answers with one errno.
+pub trait Request {
+    /// Appends the message; only the last of a send asks for an acknowledgement.
+    fn encode(&self, out: &mut Vec<u8>, seq: u32, ack: bool);
+}
+
+impl Request for Op {
+    fn encode(&self, out: &mut Vec<u8>, seq: u32, ack: bool) {
+        wire::encode_op(out, self, seq, ack);
+    }
+}
+
 /// What one operation failed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -46,7 +58,7 @@ impl Batches {
     }
 
     /// Applies `ops` in order; one that fails does not stop the rest. An error means that nothing was sent.
-    pub fn apply(&mut self, ops: &[Op]) -> Result<Outcome, Error> {
+    pub fn apply<R: Request>(&mut self, ops: &[R]) -> Result<Outcome, Error> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => open_socket()?,
@@ -59,7 +71,7 @@ impl Batches {
             message.clear();
             for (seq, op) in (0u32..).zip(chunk) {
                 let last = seq as usize + 1 == chunk.len();
-                wire::encode_op(&mut message, op, base.wrapping_add(seq), last);
+                op.encode(&mut message, base.wrapping_add(seq), last);
             }
             found.start(number * CHUNK, base, chunk.len());
             let answered = socket.send(&message).and_then(|()| self.collect(&socket, &mut found));

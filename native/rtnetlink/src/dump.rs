@@ -36,32 +36,48 @@ fn dump_family(filter: &Filter, family: Family) -> Result<Vec<Route>, Error> {
     // Outside `within` only our own count, and the kernel can leave the others out.
     let watched = filter.within.iter().any(|prefix| prefix.family == family);
     let protocol = if watched { 0 } else { filter.protocol };
-    let mut routes = Vec::new();
+    complete(
+        "dump routes",
+        |seq| wire::encode_dump(family, filter.table, protocol, seq),
+        |message, routes| {
+            wire::parse_routes(message, |route| {
+                // Kernels without IPv6 answer its dump with another family's routes.
+                if route.family == family && filter.matches(route) {
+                    routes.push(route.clone());
+                }
+            });
+        },
+    )
+}
+
+/// Everything that `take` keeps of the answers to a strict dump request, from one attempt that nothing interrupted.
+pub(crate) fn complete<T>(
+    doing: &'static str,
+    request: impl Fn(u32) -> Vec<u8>,
+    take: impl Fn(&wire::Message<'_>, &mut Vec<T>),
+) -> Result<Vec<T>, Error> {
+    let mut all = Vec::new();
     for attempt in 1..=ATTEMPTS {
         // A socket of its own: what an attempt left unread goes with it.
-        let socket = Socket::open(0).map_err(Error::system("open a netlink socket"))?;
-        prepare(&socket).map_err(Error::system("prepare a netlink socket"))?;
-        socket
-            .send(&wire::encode_dump(family, filter.table, protocol, attempt))
-            .map_err(Error::system("ask for a dump of routes"))?;
-        routes.clear();
-        let end = collect(&socket, attempt, |route| {
-            // Kernels without IPv6 answer its dump with another family's routes.
-            if route.family == family && filter.matches(route) {
-                routes.push(route.clone());
-            }
-        });
-        match end.map_err(Error::system("receive a dump of routes"))? {
-            End::Complete => return Ok(routes),
+        let socket = open_socket().map_err(Error::system("open a netlink socket"))?;
+        socket.send(&request(attempt)).map_err(Error::system(doing))?;
+        all.clear();
+        let end = collect(&socket, attempt, |message| take(message, &mut all));
+        match end.map_err(Error::system(doing))? {
+            End::Complete => return Ok(all),
             End::Interrupted => {}
             // A table that does not exist holds no routes; a kernel without the family has none either.
             End::Refused { errno: libc::ENOENT | libc::EAFNOSUPPORT, .. } => return Ok(Vec::new()),
-            End::Refused { errno, sentence } => {
-                return Err(Error::Refused { doing: "dump routes", errno, sentence });
-            }
+            End::Refused { errno, sentence } => return Err(Error::Refused { doing, errno, sentence }),
         }
     }
-    Err(Error::Interrupted { attempts: ATTEMPTS })
+    Err(Error::Interrupted { doing, attempts: ATTEMPTS })
+}
+
+pub(crate) fn open_socket() -> io::Result<Socket> {
+    let socket = Socket::open(0)?;
+    prepare(&socket)?;
+    Ok(socket)
 }
 
 fn prepare(socket: &Socket) -> io::Result<()> {
@@ -72,7 +88,7 @@ fn prepare(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-fn collect(socket: &Socket, seq: u32, mut found: impl FnMut(&Route)) -> io::Result<End> {
+fn collect(socket: &Socket, seq: u32, mut found: impl FnMut(&wire::Message<'_>)) -> io::Result<End> {
     let mut buffer = vec![0; BUFFER];
     let mut interrupted = false;
     loop {
@@ -85,7 +101,7 @@ fn collect(socket: &Socket, seq: u32, mut found: impl FnMut(&Route)) -> io::Resu
                 _ => None,
             };
             match reply {
-                None => wire::parse_routes(&message, &mut found),
+                None => found(&message),
                 Some(reply) if reply.errno != 0 => {
                     let sentence = reply.sentence.map(|text| String::from_utf8_lossy(text).into_owned());
                     return Ok(End::Refused { errno: reply.errno, sentence });

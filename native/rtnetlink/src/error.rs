@@ -9,7 +9,7 @@ pub enum Error {
     /// The kernel refused a request.
     Refused { doing: &'static str, errno: i32, sentence: Option<String> },
     /// Every attempt at a dump was overtaken by changes.
-    Interrupted { attempts: u32 },
+    Interrupted { doing: &'static str, attempts: u32 },
 }
 
 impl Error {
@@ -29,8 +29,8 @@ impl fmt::Display for Error {
                     None => write!(f, "cannot {doing}: {usual}"),
                 }
             }
-            Self::Interrupted { attempts } => {
-                write!(f, "cannot dump routes: they changed during each of {attempts} attempts")
+            Self::Interrupted { doing, attempts } => {
+                write!(f, "cannot {doing}: they changed during each of {attempts} attempts")
             }
         }
     }

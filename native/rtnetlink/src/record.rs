@@ -21,13 +21,13 @@
 //! length (1), zero (2), address (16).
 
 /// Changes with the layouts above or with the addon's functions; the loader refuses another number.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 /// Bytes of one record.
 pub const RECORD: usize = 68;
 const FILTER: usize = 8;
 const FILTER_PREFIX: usize = 20;
 
-const FLAG_V6: u8 = 1;
+pub(crate) const FLAG_V6: u8 = 1;
 const FLAG_GATEWAY: u8 = 2;
 const FLAG_GATEWAY_V6: u8 = 4;
 const FLAG_SOURCE: u8 = 8;
@@ -235,6 +235,6 @@ pub fn write_route(out: &mut Vec<u8>, route: &Route) {
 }
 
 /// The caller has checked the length.
-fn u32_le(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_le(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

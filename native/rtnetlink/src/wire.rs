@@ -14,14 +14,14 @@ pub const RTM_NEWROUTE: u16 = 24;
 pub const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 
-const NLM_F_REQUEST: u16 = 0x1;
+pub const NLM_F_REQUEST: u16 = 0x1;
 pub const NLM_F_ACK: u16 = 0x4;
 pub const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
-const NLM_F_DUMP: u16 = 0x300;
-const NLM_F_EXCL: u16 = 0x200;
-const NLM_F_CREATE: u16 = 0x400;
+pub const NLM_F_DUMP: u16 = 0x300;
+pub const NLM_F_EXCL: u16 = 0x200;
+pub const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_APPEND: u16 = 0x800;
 
 const RTA_DST: u16 = 1;
@@ -105,7 +105,7 @@ pub fn encode_dump(family: Family, table: u32, protocol: u8, seq: u32) -> Vec<u8
     out
 }
 
-fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32) -> usize {
+pub fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&kind.to_ne_bytes());
@@ -115,7 +115,7 @@ fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32) -> usize {
     start
 }
 
-fn finish(out: &mut [u8], start: usize) {
+pub fn finish(out: &mut [u8], start: usize) {
     // A message of ours is below 200 bytes.
     let length = (out.len() - start) as u32;
     out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
@@ -128,7 +128,7 @@ fn put_rtmsg(out: &mut Vec<u8>, family: Family, length: u8, table: u32, protocol
 }
 
 /// Every payload of ours is a multiple of four bytes: no padding.
-fn put_bytes(out: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     out.extend_from_slice(&((payload.len() + 4) as u16).to_ne_bytes());
     out.extend_from_slice(&kind.to_ne_bytes());
     out.extend_from_slice(payload);
@@ -159,7 +159,7 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// The attributes of a payload, type and value, up to the first that cannot be one.
-fn attributes(payload: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(payload: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = payload;
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(rest, 0)?);

@@ -1,6 +1,7 @@
 /** The route driver of the addon: packed batches over rtnetlink, one call in flight. */
 import { checkOps } from '../checkOps.ts';
 import { errnoName, errnoText } from '../errno.ts';
+import { checkNeighbourOps, type NeighbourDriver } from '../neighbours/types.ts';
 import {
   type ApplyResult,
   type DumpFilter,
@@ -12,6 +13,7 @@ import {
   type RouteOp,
 } from '../types.ts';
 import type { Applied, NativeAddon, Netlink } from './loader.ts';
+import { decodeNeighbours, encodeNeighbourOps } from './neighbours.ts';
 import { decodeRoutes, encodeFilter, encodeOps } from './records.ts';
 
 // The bits of native/rtnetlink/src/listen.rs.
@@ -30,6 +32,18 @@ export function openDriver(native: NativeAddon): RouteDriver {
 
 class NativeDriver implements RouteDriver {
   readonly name = 'native';
+  readonly neighbours: NeighbourDriver = {
+    dump: async ({ protocol, devices }) => {
+      const dumped = this.#call(() => this.#netlink.dumpNeighbours(protocol, [...devices]));
+      const { records, live } = await dumped;
+      return { live, neighbours: decodeNeighbours(records) };
+    },
+    apply: async (ops) => {
+      checkNeighbourOps(ops);
+      const packed = encodeNeighbourOps(ops);
+      return resultOf(await this.#call(() => this.#netlink.applyNeighbours(packed)));
+    },
+  };
   readonly #netlink: Netlink;
   #closed = false;
   /** Stands for the listener whose hints count. */

@@ -19,6 +19,11 @@ export interface Applied {
 export interface Netlink {
   apply(records: Uint8Array): Promise<Applied>;
   dump(filter: Uint8Array): Promise<Uint8Array>;
+  applyNeighbours(records: Uint8Array): Promise<Applied>;
+  dumpNeighbours(
+    protocol: number,
+    devices: number[],
+  ): Promise<{ readonly records: Uint8Array; readonly live: readonly number[] }>;
   listen(filter: Uint8Array, onBits: (bits: number) => void): void;
   close(): void;
 }

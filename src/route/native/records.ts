@@ -6,7 +6,7 @@ import { type Address, type Prefix, v4, v6 } from '../../ip/index.ts';
 import type { DumpFilter, KernelRoute, Route, RouteOp } from '../types.ts';
 
 /** The layouts' and functions' number: an addon with another one is not used. */
-export const ABI = 1;
+export const ABI = 2;
 /** Bytes of one record. */
 export const RECORD = 68;
 const FILTER = 8;
@@ -100,7 +100,7 @@ function decodePrefix(address: Address, length: number): Prefix {
   return { address, length, text: `${address.text}/${length}` };
 }
 
-function putAddress(view: DataView, at: number, address: Address): void {
+export function putAddress(view: DataView, at: number, address: Address): void {
   if (address.family === 4) {
     view.setUint32(at, address.value);
     return;
@@ -109,7 +109,7 @@ function putAddress(view: DataView, at: number, address: Address): void {
   view.setBigUint64(at + 8, BigInt.asUintN(64, address.value));
 }
 
-function getAddress(view: DataView, at: number, isV6: boolean): Address {
+export function getAddress(view: DataView, at: number, isV6: boolean): Address {
   if (!isV6) return v4(view.getUint32(at));
   return v6((view.getBigUint64(at) << 64n) | view.getBigUint64(at + 8));
 }

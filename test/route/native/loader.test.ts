@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ADDON_FILE, checkExports, loadAddon } from '../../../src/route/native/loader.ts';
+import { ABI } from '../../../src/route/native/records.ts';
 
 const skip = existsSync(ADDON_FILE) ? undefined : 'needs the addon';
 const LIBRARY = ['/lib/x86_64-linux-gnu/libm.so.6', '/lib/aarch64-linux-gnu/libm.so.6'].find(
@@ -58,21 +59,21 @@ describe('the addon loader', () => {
   });
 
   test('an addon of another version or with a function missing is broken', () => {
-    const whole = { abi: () => 1, notify: () => {}, Netlink: class {} };
+    const whole = { abi: () => ABI, notify: () => {}, Netlink: class {} };
     assert.equal(checkExports('FILE', whole).kind, 'loaded');
     const reasons = [
       undefined,
       {},
-      { ...whole, abi: () => 2 },
+      { ...whole, abi: () => ABI + 1 },
       { ...whole, Netlink: undefined },
     ].map((exports) => {
       const checked = checkExports('FILE', exports);
       return checked.kind === 'broken' ? checked.reason : checked.kind;
     });
     assert.deepEqual(reasons, [
-      'FILE has no version, version 1 is needed: build it anew',
-      'FILE has no version, version 1 is needed: build it anew',
-      'FILE has version 2, version 1 is needed: build it anew',
+      `FILE has no version, version ${ABI} is needed: build it anew`,
+      `FILE has no version, version ${ABI} is needed: build it anew`,
+      `FILE has version ${ABI + 1}, version ${ABI} is needed: build it anew`,
       'FILE lacks Netlink: build it anew',
     ]);
   });
