@@ -50,7 +50,7 @@ export class Desired {
   }
 
   /** Prefixes that return come first and new ones last, so that "more than half" is of the peers there were. */
-  change(changes: readonly DesiredChange[], now: number): void {
+  change(changes: readonly DesiredChange[], now: number, suspect: boolean): void {
     const losses: Loss[] = [];
     const fresh: [Prefix, WantedRoute][] = [];
     for (const [key, { prefix, route }] of new Map(changes.map((c) => [c.prefix.text, c]))) {
@@ -62,7 +62,8 @@ export class Desired {
       } else fresh.push([prefix, route]);
     }
     for (const { prefix } of losses) this.#want(prefix, undefined);
-    const held = this.#changing(() => this.#hold.lose(losses, this.#tracker.wanted, now));
+    const left = this.#tracker.wanted;
+    const held = this.#changing(() => this.#hold.lose(losses, left, now, suspect));
     // Those that went before their number was too great are put back.
     for (const { prefix, wish } of held) this.#want(prefix, wish);
     for (const [prefix, route] of fresh) {

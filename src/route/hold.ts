@@ -1,5 +1,6 @@
 /**
- * Mass loss: if within any 10 s at least 3 peers and more than half of them would go, none of these goes. A hold ends
+ * Mass loss: if within any 10 s at least 3 peers and more than half of them would go, none of these goes; nor does a
+ * single one that a suspect view no longer has. A hold ends
  * when every prefix has returned, when for `holdMs` none has, or when the operator confirms. It does not end because
  * fewer than the bound are left: those that came back show that the loss was false, so the rest is likely to follow,
  * and a stale route to a dead host costs nothing. While a hold stands, every further loss joins it.
@@ -75,10 +76,10 @@ export class Hold {
   }
 
   /**
-   * Judges losses that come at one moment, when `left` peers remain wanted. Returns what is held from now on, those
-   * included that went within the window before: they are to be put back.
+   * Judges losses that come at one moment, when `left` peers remain wanted. Returns what is held from now on, at a mass
+   * loss those included that went within the window before: they are to be put back. `suspect`: held, however few.
    */
-  lose(losses: readonly Loss[], left: number, now: number): readonly Loss[] {
+  lose(losses: readonly Loss[], left: number, now: number, suspect = false): readonly Loss[] {
     if (losses.length === 0) return [];
     if (this.#standing !== undefined) {
       for (const loss of losses) this.#standing.held.set(loss.prefix.text, loss);
@@ -90,8 +91,8 @@ export class Hold {
       this.#recent.set(loss.prefix.text, { ...loss, at: now });
     }
     const of = left - this.#fresh.size + this.#recent.size;
-    if (!isMass(this.#recent.size, of)) return [];
-    return this.#begin([...this.#recent.values()], of, now);
+    if (isMass(this.#recent.size, of)) return this.#begin([...this.#recent.values()], of, now);
+    return suspect ? this.#begin(losses, of, now) : [];
   }
 
   /** Judges the first sweep: kernel routes of ours that nobody wants, out of `of` prefixes that have one. */

@@ -158,7 +158,7 @@ const NO_CARRIER: Told = {
 const HELD: Told = {
   state: 'held',
   reason:
-    'Its lease is gone together with too many others; the route stays until that is confirmed.',
+    'It is no longer wanted, but too many went with it or the view is in doubt: its route stays until the hold ends.',
 };
 const CONTESTED: Told = {
   state: 'contested',

@@ -63,7 +63,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     switch (input.type) {
       case 'desired':
         this.#settled = false;
-        this.#desired.change(input.changes, now);
+        this.#desired.change(input.changes, now, input.suspect ?? false);
         if (input.complete) this.#complete = true;
         this.#sweep(now);
         break;

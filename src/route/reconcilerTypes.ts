@@ -55,12 +55,14 @@ export type PeerState =
 export type ReconcilerInput =
   /**
    * Changes of the leases, all at one moment; of several for a prefix the last counts. `complete`: with these the
-   * reconciler knows every lease there is, and will from now on.
+   * reconciler knows every lease there is, and will from now on. `suspect`: whoever says so may have lost its data, so
+   * that not even one route may go by it: losses are held, however few.
    */
   | {
       readonly type: 'desired';
       readonly changes: readonly DesiredChange[];
       readonly complete: boolean;
+      readonly suspect?: boolean;
     }
   | { readonly type: 'within'; readonly prefixes: readonly Prefix[] }
   | { readonly type: 'dumped'; readonly attempt: number; readonly routes: readonly KernelRoute[] }

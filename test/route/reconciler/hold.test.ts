@@ -46,6 +46,22 @@ describe('a snapshot without', () => {
     assert.equal(world.ours().length, 0);
   });
 
+  test('1 of 2 peers, its history in doubt, removes nothing; the peer that returns clears that', () => {
+    const world = fleet(2);
+    const [lost] = keys(1);
+    assert.ok(lost !== undefined);
+    const change = world.change(lost, undefined);
+    world.send({ type: 'desired', changes: [change], complete: true, suspect: true });
+    world.run(10_000);
+    assert.equal(world.ours().length, 2);
+    const [hold] = world.said('hold');
+    assert.deepEqual([hold?.count, hold?.of], [1, 2]);
+    assert.equal(world.state(lost), 'held');
+    world.want({ [lost]: '10.0.0.2' });
+    world.run(1000);
+    assert.deepEqual(world.said('holdCleared'), [{ type: 'holdCleared', why: 'returned' }]);
+  });
+
   test('6 of 10 peers and with 20 new ones still counts against the 10', () => {
     const world = fleet(10);
     world.want({ ...all(keys(20, 100), '10.0.0.3'), ...all(keys(6), undefined) });
