@@ -5,6 +5,7 @@
 import type { AgentOptions, NetworkConfig } from '../config/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { BookChanges, HeldSubnet, OwnStatus } from '../lease/index.ts';
+import { Crowd } from './crowd.ts';
 import { type Condition, Health } from './health.ts';
 import { awaitUplink, HostSide, type Uplink } from './hostSide.ts';
 import { LeaseSide } from './leaseSide.ts';
@@ -17,9 +18,6 @@ export class HostUnusable extends Error {
   override readonly name = 'HostUnusable';
 }
 
-/** Of a thousand hostile leases at once so many are named one by one. */
-const REFUSALS_NAMED = 10;
-
 interface Sides {
   readonly lease: LeaseSide;
   readonly route: RouteSide;
@@ -31,6 +29,7 @@ export class Agent {
   readonly #ports: AgentPorts;
   readonly #signal: AbortSignal;
   readonly health: Health;
+  readonly #crowd: Crowd;
   #sides: Sides | undefined;
   #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
@@ -42,6 +41,7 @@ export class Agent {
     this.#options = options;
     this.#ports = ports;
     this.#signal = signal;
+    this.#crowd = new Crowd(ports.log, ports.clock, signal);
     this.health = new Health((condition, code) => this.#tell(condition, code));
     this.health.set({ code: 'lease', sentence: 'no subnet is held yet', blocking: true });
   }
@@ -127,15 +127,19 @@ export class Agent {
       this.#ports,
       leaseOptions,
       {
-        routes: (changes, complete) => this.#routes(changes, complete),
+        routes: (changes, complete, suspect) => this.#routes(changes, complete, suspect),
         config: (config) => {
           this.#config = config;
           route.setNetwork(networksOf(config));
+          // Firewall and subnet file name Network too.
+          if (this.#held !== undefined) void this.#hold(this.#held);
         },
         configTrouble: (sentence) => this.#condition('config', sentence, false),
         warning: (sentence) => log.warn(sentence),
         held: (held) => void this.#hold(held),
         own: (status, sentence) => this.#own(status, sentence),
+        unsaved: (reason) =>
+          this.#condition('state', reason && this.#unsavedText(reason), false),
         freshness: (state, reason) =>
           this.#condition('etcd', state === 'live' ? undefined : reason, true),
       },
@@ -153,29 +157,22 @@ export class Agent {
     route.setUplink(host.uplink);
   }
 
-  #routes({ routes, statuses }: BookChanges, complete: boolean): void {
+  #routes({ routes, statuses }: BookChanges, complete: boolean, suspect: boolean): void {
     for (const { prefix, gateway } of routes) {
       if (gateway === undefined) this.#gateways.delete(prefix.text);
       else this.#gateways.set(prefix.text, gateway);
     }
     if (routes.length > 0) this.#sides?.host.setGateways([...this.#gateways.values()]);
-    this.#sides?.route.want(routes, complete);
+    this.#sides?.route.want(routes, complete, suspect);
     this.#tellRefused(statuses);
   }
 
   #tellRefused(statuses: BookChanges['statuses']): void {
-    const { log } = this.#ports;
-    let named = 0;
     for (const { status } of statuses) {
       if (status === undefined || !('reason' in status)) continue;
-      named += 1;
-      if (named > REFUSALS_NAMED) continue;
-      if (status.kind === 'other-backend') log.info(`no route: ${status.reason}`);
-      else log.warn(`no route: ${status.reason}`);
+      const level = status.kind === 'other-backend' ? 'info' : 'warn';
+      this.#crowd.say(level, `no route: ${status.reason}`, 'leases get no route');
     }
-    const more = named - REFUSALS_NAMED;
-    if (more > 0)
-      log.warn(`no route: ${more} more leases are refused, each for a reason of its own`);
   }
 
   async #hold(held: HeldSubnet): Promise<void> {
@@ -192,7 +189,10 @@ export class Agent {
 
   #own(status: OwnStatus, sentence: string): void {
     const { log } = this.#ports;
-    if (status === 'superseded') log.error(sentence);
+    // What is wrong with the config has been said, and that it changes nothing for us.
+    const said = this.health.has('config') && (status === 'held' || status === 'waiting');
+    if (said) log.debug(sentence);
+    else if (status === 'superseded') log.error(sentence);
     else if (status === 'doubtful' || status === 'full') log.warn(sentence);
     else log.info(sentence);
     if (status === 'held') {
@@ -215,9 +215,16 @@ export class Agent {
     // What lease and peers are, they have said themselves.
     if (code !== 'lease' && code !== 'peers') {
       if (condition === undefined) log.info(`${code}: in order again`);
+      // The session has said it of the endpoint; what it means for this host is new.
+      else if (code === 'etcd' && condition.sentence === this.#ports.etcd.status().trouble)
+        log.warn('etcd: no live view of the leases: routes and subnet stay as they are');
       else log.warn(`${code}: ${condition.sentence}`);
     }
     if (this.#ready) void host.notifier.status(this.#statusText());
+  }
+
+  #unsavedText(reason: string): string {
+    return `the state in ${this.#options.stateDir} cannot be saved, so that a restart must find our subnet by its address: ${reason}`;
   }
 
   #statusText(): string {

@@ -34,6 +34,10 @@ export class Health {
     if (this.#conditions.delete(code)) this.#tell(undefined, code);
   }
 
+  has(code: string): boolean {
+    return this.#conditions.has(code);
+  }
+
   get conditions(): readonly Condition[] {
     return [...this.#conditions.values()];
   }

@@ -106,6 +106,7 @@ export class HostSide {
       const choice = await host.uplink(facts);
       if (!signal.aborted) this.#take(facts, choice);
       this.#health.clear('host');
+      await this.#again();
     } catch (error) {
       if (!signal.aborted) {
         const sentence = `this host's links cannot be read: ${sentenceOf(error)}`;
@@ -120,6 +121,12 @@ export class HostSide {
       if (again) void this.#refresh();
       else this.#later(REFRESH_IDLE_MS);
     });
+  }
+
+  /** What could not be done is tried again, as often as the host is looked at. */
+  async #again(): Promise<void> {
+    if (this.#health.has('forwarding')) await this.#ensureForwarding();
+    if (this.#health.has('subnet-file')) await this.#writeSubnetFile();
   }
 
   #later(ms: number): void {

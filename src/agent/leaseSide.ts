@@ -4,7 +4,7 @@
  */
 import { type NetworkConfig, parseNetworkConfig } from '../config/index.ts';
 import { drive, type Send } from '../core/index.ts';
-import type { WatchEvent, WatchFeed } from '../etcd/index.ts';
+import type { KeyValue, WatchEvent, WatchFeed } from '../etcd/index.ts';
 import {
   type BookChanges,
   type ConfigState,
@@ -18,45 +18,19 @@ import {
   Own,
   type OwnInput,
   type OwnOutput,
-  type OwnState,
   type OwnStatus,
   PeerBook,
   type PublicAddresses,
-  type Subnets,
   type Surroundings,
   subnetsOf,
 } from '../lease/index.ts';
+import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
 import type { AgentPorts } from './ports.ts';
 import { sentenceOf } from './sentence.ts';
 
 /** flannel's, in seconds. */
 const LEASE_TTL_SECONDS = 24 * 60 * 60;
 const RETRY = { firstMs: 200, maxMs: 5_000 };
-
-export interface LeaseSideOptions {
-  /** E.g. `/coreos.com/network`. */
-  readonly etcdPrefix: string;
-  readonly renewMarginMs: number;
-  readonly state: OwnState | undefined;
-  readonly previous: Subnets;
-  readonly seed: string;
-  readonly signal: AbortSignal;
-}
-
-/** What the rest of the agent hears. */
-export interface LeaseSideEvents {
-  /** `complete`: with these changes the routes are those of one complete view of the leases. */
-  routes(changes: BookChanges, complete: boolean): void;
-  /** The config that counts from now on. */
-  config(config: NetworkConfig): void;
-  /** A config that does not count, with the reason; undefined: that is over. */
-  configTrouble(sentence: string | undefined): void;
-  /** What is legal but deserves one warning. */
-  warning(sentence: string): void;
-  held(lease: HeldSubnet): void;
-  own(status: OwnStatus, sentence: string): void;
-  freshness(state: 'live' | 'stale', reason: string): void;
-}
 
 export class LeaseSide {
   readonly #ports: AgentPorts;
@@ -70,6 +44,10 @@ export class LeaseSide {
   readonly #keeper: Send<KeeperInput>;
   /** The text of the config key; undefined: there is none. */
   #configText: string | undefined;
+  /** The config key's create revision: a wiped or replaced etcd, its ids the same, cannot have it by chance. */
+  #configCreated: number | undefined;
+  /** The snapshot that is being taken in is not of the history that we knew. */
+  #strange = false;
   /** The config that counts; kept while a later one is missing, invalid or without our subnet. */
   #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
@@ -168,15 +146,19 @@ export class LeaseSide {
     if (item.type === 'snapshot') {
       if (!this.#complete) this.#own({ type: 'addresses', ...this.#here });
       const config = item.entries.find(({ key }) => key === this.#configKey);
-      this.#takeConfig(config?.value);
+      this.#strange =
+        this.#complete &&
+        (revision < this.#view.revision || config?.createRevision !== this.#configCreated);
+      this.#takeConfig(config);
       const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
       this.#complete = true;
       this.#tell(this.#book.apply(this.#view.apply({ type: 'snapshot', revision, entries })));
+      this.#strange = false;
     } else {
       for (const event of item.events) {
         const { key } = event.type === 'put' ? event.entry : event;
         if (key === this.#configKey)
-          this.#takeConfig(event.type === 'put' ? event.entry.value : undefined);
+          this.#takeConfig(event.type === 'put' ? event.entry : undefined);
       }
       const events = item.events.filter((event) => this.#isLease(event));
       this.#tell(this.#book.apply(this.#view.apply({ type: 'changes', revision, events })));
@@ -188,7 +170,9 @@ export class LeaseSide {
     return key.startsWith(this.#subnetsPrefix);
   }
 
-  #takeConfig(text: string | undefined): void {
+  #takeConfig(entry: KeyValue | undefined): void {
+    const text = entry?.value;
+    this.#configCreated = entry?.createRevision;
     if (text !== undefined && text === this.#configText) return;
     this.#configText = text;
     const state = configStateOf(text);
@@ -223,8 +207,19 @@ export class LeaseSide {
   }
 
   #tell(changes: BookChanges): void {
+    const statuses = changes.statuses.filter(({ name }) => !this.#isOwnToBe(name));
     // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
-    this.#events.routes(changes, this.#complete && this.#config !== undefined);
+    const complete = this.#complete && this.#config !== undefined;
+    // A config that was there and is gone: etcd was wiped, or somebody is about to. Nothing goes by its word.
+    const suspect = this.#strange || this.#configText === undefined;
+    this.#events.routes({ routes: changes.routes, statuses }, complete, suspect);
+  }
+
+  /** Before we hold a subnet, a key that has our address is no peer's: `own` speaks of it. */
+  #isOwnToBe(name: string): boolean {
+    const read = this.#held === undefined ? this.#view.leases.get(name) : undefined;
+    const here = this.#here.publicIp?.text;
+    return read?.kind === 'lease' && here !== undefined && read.lease.publicIp?.text === here;
   }
 
   #claim(name: string | undefined): void {
@@ -240,7 +235,11 @@ export class LeaseSide {
         // On disk before it is in etcd: so this comes before the watch can show the key.
         this.#claim(output.state.subnet);
         return this.#answer(output.attempt, async () => {
-          await host.saveState(output.state);
+          await host.saveState(output.state).catch((error: unknown) => {
+            this.#events.unsaved(sentenceOf(error));
+            throw error;
+          });
+          this.#events.unsaved(undefined);
           return { type: 'persisted', attempt: output.attempt };
         });
       case 'transact':

@@ -15,6 +15,7 @@ import {
   runReconciler,
   TABLE_MAIN,
 } from '../route/index.ts';
+import { Crowd } from './crowd.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
 
@@ -35,6 +36,7 @@ export interface RouteSideOptions {
 
 export class RouteSide {
   readonly #log: AgentPorts['log'];
+  readonly #crowd: Crowd;
   readonly #health: Health;
   readonly #send: Send<ReconcilerInput>;
   readonly #wishes = new Map<string, Wish>();
@@ -50,6 +52,7 @@ export class RouteSide {
     uplink: { readonly device: number; readonly name: string },
   ) {
     this.#log = ports.log;
+    this.#crowd = new Crowd(ports.log, ports.clock, options.signal);
     this.#health = health;
     this.#device = uplink.device;
     this.#deviceName = uplink.name;
@@ -74,13 +77,14 @@ export class RouteSide {
     this.#send({ type: 'within', prefixes });
   }
 
-  /** Takes changed wishes; `complete`: with these every lease is known. */
-  want(changes: readonly Wish[], complete: boolean): void {
+  /** Takes changed wishes; `complete`: with these every lease is known; `suspect`: what is missing may not be gone. */
+  want(changes: readonly Wish[], complete: boolean, suspect: boolean): void {
     for (const wish of changes) {
       if (wish.gateway === undefined) this.#wishes.delete(wish.prefix.text);
       else this.#wishes.set(wish.prefix.text, wish);
     }
-    this.#send({ type: 'desired', changes: changes.map((wish) => this.#routed(wish)), complete });
+    const routed = changes.map((wish) => this.#routed(wish));
+    this.#send({ type: 'desired', changes: routed, complete, suspect });
   }
 
   /** The uplink is another one now, or has another index: every route goes through it. */
@@ -108,7 +112,7 @@ export class RouteSide {
         return this.#peer(report.prefix, report.state, report.reason);
       case 'removed':
         this.#setState(report.prefix, undefined);
-        this.#log.info(`subnet removed: ${report.prefix.text}`);
+        this.#crowd.say('info', `subnet removed: ${report.prefix.text}`, 'subnets are removed');
         return this.#tellPeers();
       case 'hold':
         return this.#health.set({
@@ -136,9 +140,10 @@ export class RouteSide {
     this.#setState(prefix, state);
     const gateway = this.#wishes.get(prefix.text)?.gateway;
     const route = gateway === undefined ? prefix.text : `${prefix.text} via ${gateway.text}`;
-    if (state === 'installed') this.#log.info(`subnet added: ${route}`);
+    if (state === 'installed')
+      this.#crowd.say('info', `subnet added: ${route}`, 'subnets are added');
     else if (state === 'pending') this.#log.debug(`peer ${route}: ${reason}`);
-    else this.#log.warn(`peer ${route} is ${state}: ${reason}`);
+    else this.#crowd.say('warn', `peer ${route} is ${state}: ${reason}`, `peers are ${state}`);
     this.#tellPeers();
   }
 
@@ -160,7 +165,9 @@ export class RouteSide {
         size > 0 && state !== 'installed' && state !== 'pending' && state !== 'held',
     );
     if (without.length === 0) return this.#health.clear('peers');
-    const each = without.map(([state, prefixes]) => `${prefixes.size} ${state} (${named(prefixes)})`);
+    const each = without.map(
+      ([state, prefixes]) => `${prefixes.size} ${state} (${named(prefixes)})`,
+    );
     this.#health.set({
       code: 'peers',
       sentence: `peers without a route: ${each.join(', ')}`,

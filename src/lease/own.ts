@@ -30,7 +30,8 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #own: OwnState | undefined;
   #leaseId: string | undefined;
   #saved: string | undefined;
-  #unsaved: { readonly state: string; readonly reason: string } | undefined;
+  /** The state that the disk refused, as text: tried again at #saveAgainAt, and no reason to stop meanwhile. */
+  #unsaved: string | undefined;
   #saveAgainAt: number | undefined;
   readonly #told = new Map<string, Told>();
   #pending: Pending | undefined;
@@ -141,7 +142,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #failed(pending: Pending, reason: string, now: number): void {
     if (pending.kind === 'persist') {
       // The disk makes a restart certain of what is ours; etcd's conditions keep everybody safe without it.
-      this.#unsaved = { state: stateText(pending.state), reason };
+      this.#unsaved = stateText(pending.state);
       this.#saveAgainAt = now + SAVE_AGAIN_MS;
       return;
     }
@@ -152,7 +153,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       // A put fails as well if its etcd lease is gone: let the keeper look.
       if (pending.put.lease !== '0') this.#out.push({ type: 'want', id: pending.put.lease });
     }
-    this.#trouble = `; etcd gave no answer about key ${pending.name}: ${reason}`;
+    this.#trouble = `; etcd did not confirm key ${pending.name}: ${reason}`;
     this.#say(this.#status, this.#what);
   }
 
@@ -258,7 +259,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   /** Whether the state still has to be written first; then a write is under way. */
   #persist(state: OwnState): boolean {
     const text = stateText(state);
-    if (text === this.#saved || text === this.#unsaved?.state) return false;
+    if (text === this.#saved || text === this.#unsaved) return false;
     const attempt = this.#next();
     this.#pending = { kind: 'persist', attempt, state };
     this.#out.push({ type: 'persist', attempt, state });
@@ -273,8 +274,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #say(status: OwnStatus, what: string): void {
     this.#status = status;
     this.#what = what;
-    const saving = this.#unsaved && `; the state could not be saved: ${this.#unsaved.reason}`;
-    const sentence = `${what}${this.#trouble}${saving ?? ''}`;
+    const sentence = `${what}${this.#trouble}`;
     if (this.#said === `${status} ${sentence}`) return;
     this.#said = `${status} ${sentence}`;
     this.#out.push({ type: 'status', status, sentence });

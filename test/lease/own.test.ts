@@ -113,7 +113,7 @@ describe('an answer that is lost', () => {
     const bench = asked();
     assert.deepEqual(bench.failed('connection reset'), [
       'want 900',
-      `creating: asking etcd for subnet 10.100.3.0/24; etcd gave no answer about key ${NAME}: connection reset`,
+      `creating: asking etcd for subnet 10.100.3.0/24; etcd did not confirm key ${NAME}: connection reset`,
     ]);
     assert.deepEqual(bench.wake(), [`read ${NAME}`]);
     assert.ok(bench.readBack(US).includes(`HELD ${NAME} at ${US}`));
