@@ -202,6 +202,8 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   }
 
   #settle(): void {
+    // With nothing left to write, that a batch failed is over: none may come for days to show that they work again.
+    if (this.#tracker.pending.size === 0) this.#trouble('apply', undefined);
     if (this.#settled) return;
     this.#settled = true;
     this.#out.push({

@@ -113,6 +113,18 @@ describe('a batch that the driver refuses whole', () => {
     assert.equal(world.ours().length, 64);
     assert.equal(world.said('trouble').at(-1)?.reason, undefined);
   });
+
+  test('is trouble only while there is something to write', () => {
+    const world = fleet(1);
+    world.want({ '10.100.200.0/24': '10.0.0.2' });
+    world.kernel.failures.next({ kind: 'apply' });
+    world.run(10);
+    assert.match(world.said('trouble').at(-1)?.reason ?? '', /nothing was sent/);
+    world.want({ '10.100.200.0/24': undefined });
+    world.run(5000);
+    world.kernel.failures.assertConsumed();
+    assert.equal(world.said('trouble').at(-1)?.reason, undefined);
+  });
 });
 
 describe('links', () => {
