@@ -225,6 +225,11 @@ export class AgentHost {
     this.kernel.removeLink(this.device);
   }
 
+  /** Whether the uplink is there, up or down. */
+  get plugged(): boolean {
+    return this.kernel.links().some(({ index }) => index === this.device);
+  }
+
   /** The default route, which a kernel does not bring back by itself. */
   routeByDefault(): void {
     const device = this.device;
