@@ -3,6 +3,7 @@
  */
 import type { Prefix } from '../ip/index.ts';
 import { Hold, type Loss } from './hold.ts';
+import { type MetricPolicy, RouteMetrics } from './metric.ts';
 import { storedMetric } from './plan.ts';
 import type {
   DesiredChange,
@@ -16,26 +17,28 @@ import type { Route } from './types.ts';
 
 const HOLD_MS = 600_000;
 
-type HoldNews = Extract<ReconcilerOutput, { type: 'hold' | 'holdCleared' }>;
+type DesiredNews = Extract<ReconcilerOutput, { type: 'hold' | 'holdCleared' | 'metrics' }>;
 
 export class Desired {
   readonly #options: ReconcilerOptions;
   readonly #tracker: Tracker;
   readonly #hold: Hold;
-  readonly #say: (news: HoldNews) => void;
+  readonly #metrics: MetricPolicy;
+  readonly #say: (news: DesiredNews) => void;
   readonly #look: (key: string) => void;
   #swept = false;
 
-  /** `look` is called for each prefix about which something changed, `say` when a hold begins or ends. */
+  /** `look` is called for each prefix about which something changed, `say` when a hold begins or ends, or metrics change. */
   constructor(
     options: ReconcilerOptions,
     tracker: Tracker,
     look: (key: string) => void,
-    say: (news: HoldNews) => void,
+    say: (news: DesiredNews) => void,
   ) {
     this.#options = options;
     this.#tracker = tracker;
     this.#hold = new Hold(options.holdMs ?? HOLD_MS);
+    this.#metrics = options.metrics ?? new RouteMetrics('0');
     this.#look = look;
     this.#say = say;
   }
@@ -65,11 +68,12 @@ export class Desired {
     const left = this.#tracker.wanted;
     const held = this.#changing(() => this.#hold.lose(losses, left, now, suspect));
     // Those that went before their number was too great are put back.
-    for (const { prefix, wish } of held) this.#want(prefix, wish);
+    for (const { prefix, wish } of held) this.#want(prefix, wish && this.#metered(wish));
     for (const [prefix, route] of fresh) {
       this.#hold.came(prefix.text, now);
       this.#want(prefix, this.#routeOf(prefix, route));
     }
+    this.#turnMetrics();
   }
 
   /** Both views are complete: routes of ours that nobody wants may go, unless they are too many at once. */
@@ -92,6 +96,7 @@ export class Desired {
       this.#look(prefix.text);
     }
     this.#say({ type: 'holdCleared', why });
+    this.#turnMetrics();
   }
 
   /** Nothing of a prefix is left that could be held. */
@@ -100,6 +105,7 @@ export class Desired {
   }
 
   #want(prefix: Prefix, wish: Route | undefined): void {
+    this.#metrics.moved(this.#tracker.get(prefix.text)?.wish?.gateway, wish?.gateway);
     this.#tracker.want(prefix, wish);
     this.#look(prefix.text);
   }
@@ -115,9 +121,23 @@ export class Desired {
   }
 
   #routeOf(prefix: Prefix, wanted: WantedRoute): Route {
-    const { protocol, table, metric } = this.#options;
+    const { protocol, table } = this.#options;
     const { gateway, device, source } = wanted;
-    const chosen = storedMetric(prefix, metric?.(prefix, wanted) ?? 0);
-    return { prefix, gateway, device, metric: chosen, protocol, table, ...(source && { source }) };
+    const route = { prefix, gateway, device, protocol, table, ...(source && { source }) };
+    return this.#metered({ ...route, metric: 0 });
+  }
+
+  #metered(route: Route): Route {
+    const { prefix, gateway } = route;
+    return { ...route, metric: storedMetric(prefix, this.#metrics.metricOf(gateway, prefix)) };
+  }
+
+  /** More or fewer gateways than the metrics in use are good for: every route moves to its new metric. */
+  #turnMetrics(): void {
+    if (!this.#metrics.turn()) return;
+    const { spread, gateways } = this.#metrics;
+    this.#say({ type: 'metrics', spread, gateways });
+    for (const [, { prefix, wish }] of this.#tracker.all())
+      if (wish !== undefined) this.#want(prefix, this.#metered(wish));
   }
 }

@@ -1,7 +1,8 @@
 /** Routes: desired against actual, and the drivers that read and write the kernel's. */
+
+export { nativeNotify } from './native/index.ts';
 export * from './open.ts';
 export { Reconciler } from './reconciler.ts';
 export * from './reconcilerTypes.ts';
 export * from './run.ts';
-export { nativeNotify } from './native/index.ts';
 export * from './types.ts';

@@ -4,9 +4,10 @@
  */
 import { backoffMs, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
+import type { LinkState } from './links.ts';
 import type { PeerState } from './reconcilerTypes.ts';
 import type { Tracked } from './tracker.ts';
-import type { KernelRoute, OpFailure } from './types.ts';
+import type { KernelRoute, OpFailure, Route } from './types.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000 };
 /** The jitter takes up to half away, so the first pause is 1 s at least. */
@@ -124,6 +125,9 @@ export interface Circumstances {
   /** The leases are known in full. */
   readonly complete: boolean;
   readonly deviceName: (device: number) => string;
+  readonly linkState: (device: number) => LinkState;
+  /** Foreign routes inside the prefix. */
+  readonly inside: readonly KernelRoute[];
 }
 
 /** The state of a prefix; undefined where there is nothing to say, as of a route of ours that nobody wants. */
@@ -134,11 +138,32 @@ export function stateOf(tracked: Tracked, peer: Peer, around: Circumstances): To
   if (plan.rival !== undefined) return { state: 'conflict', reason: rivalText(plan.rival, around) };
   if (peer.suspect && peer.told !== undefined) return peer.told;
   if (peer.contested) return CONTESTED;
-  if (peer.failure !== undefined) return peer.failure;
+  if (peer.failure !== undefined) return failed(peer.failure, wish, peer, around);
   if (wish === undefined) return undefined;
   if (plan.standing?.linkDown) return NO_CARRIER;
-  if (plan.ops.length === 0 || plan.standing !== undefined) return INSTALLED;
+  if (plan.ops.length === 0 || plan.standing !== undefined) return installed(around);
   return plan.removes && !around.complete ? UNREPLACED : PENDING;
+}
+
+/** IPv4 gives one errno for a gateway that is off-link and for a device that is down: the link's state tells. */
+function failed(failure: Told, wish: Route | undefined, peer: Peer, around: Circumstances): Told {
+  if (wish === undefined || (failure.state !== 'off-link' && failure.state !== 'link-down'))
+    return { state: failure.state, reason: failure.reason };
+  const link = around.linkState(wish.device);
+  if (link === 'unsure') return peer.told ?? PENDING;
+  if (link === 'down')
+    return { state: 'link-down', reason: `${around.deviceName(wish.device)} is down.` };
+  if (link === 'gone') return { state: 'link-down', reason: 'The device is gone.' };
+  return { state: failure.state, reason: failure.reason };
+}
+
+function installed(around: Circumstances): Told {
+  const [first, ...more] = around.inside;
+  if (first === undefined) return INSTALLED;
+  const others = more.length === 0 ? '' : ` and ${more.length} more`;
+  const route = `${first.prefix.text} ${rowText(first, around)}`;
+  const reason = `The route is in place, but part of the prefix goes elsewhere: ${route}${others}.`;
+  return { state: 'installed', reason };
 }
 
 const INSTALLED: Told = { state: 'installed', reason: 'The route is in place.' };
@@ -171,7 +196,8 @@ export function failureOf(failure: OpFailure): Told {
 }
 
 function failureState({ code, message }: OpFailure): PeerState {
-  if (code === 'ENETDOWN' || /\bnot up\b|\bdown\b/i.test(message)) return 'link-down';
+  if (code === 'ENETDOWN' || code === 'ENODEV' || /\bnot up\b|\bdown\b/i.test(message))
+    return 'link-down';
   // IPv6 says EHOSTUNREACH without a sentence for a gateway that is not on-link, and for a device that is down.
   if (code === 'ENETUNREACH' || code === 'EHOSTUNREACH') return 'off-link';
   return 'rejected';
@@ -202,11 +228,15 @@ const TYPES: Readonly<Record<number, string>> = {
   9: 'throw',
 };
 
-function rivalText(rival: KernelRoute, { deviceName }: Circumstances): string {
+function rivalText(rival: KernelRoute, around: Circumstances): string {
+  return `Another route is in the way and left alone: ${rowText(rival, around)}.`;
+}
+
+function rowText(rival: KernelRoute, { deviceName }: Circumstances): string {
   const type = TYPES[rival.type] ?? '';
   const via = rival.gateway === undefined ? '' : `via ${rival.gateway.text}`;
   const dev = rival.device === 0 ? '' : `dev ${deviceName(rival.device)}`;
   const proto = `proto ${PROTOCOLS[rival.protocol] ?? rival.protocol}`;
-  const words = [type, via, dev, proto, `metric ${rival.metric}`].filter((word) => word !== '');
-  return `Another route is in the way and left alone: ${words.join(' ')}.`;
+  const words = [type, via, dev, proto, `metric ${rival.metric}`];
+  return words.filter((word) => word !== '').join(' ');
 }

@@ -77,6 +77,11 @@ export class Peers {
     this.#suspects.clear();
   }
 
+  /** Looks at those that wait for a retry, for what is told of them may have changed. */
+  lookAtWaiting(): void {
+    for (const key of this.#retry.keys()) this.#looks.add(key);
+  }
+
   /** Links or addresses changed: what failed is tried at once, and nobody is blamed for the rows in `changed`. */
   forgive(changed: readonly string[]): void {
     for (const key of [...this.#retry.keys(), ...changed]) {

@@ -41,9 +41,14 @@ export function isOwn(row: KernelRoute, owner: Owner): boolean {
   return row.protocol === owner.protocol && row.table === owner.table && isPlain(row);
 }
 
-export function planFor(wish: Route | undefined, rows: readonly KernelRoute[], owner: Owner): Plan {
+export function planFor(
+  asked: Route | undefined,
+  rows: readonly KernelRoute[],
+  owner: Owner,
+): Plan {
   const own = rows.filter((row) => isOwn(row, owner));
-  if (wish === undefined) return deletion(own);
+  if (asked === undefined) return deletion(own);
+  const wish = beforeOthers(asked, rows, own);
   const standing = own.find((row) => saysSame(wish, row) && sameText(wish.source, row.source));
   const twins = rows.filter((row) => isBootTwin(wish, row, rows));
   const rival = rivalOf(wish, rows, standing, [...own, ...twins]);
@@ -105,11 +110,29 @@ function rivalOf(
   });
 }
 
-/** Whether `row` is what flannel wrote for the same lease. */
+/**
+ * Somebody's route of a higher metric is a spare that ours stands before. A metric that spreads the kernel's work must not
+ * put ours behind it: there the prefix keeps metric 0.
+ */
+function beforeOthers(
+  wish: Route,
+  rows: readonly KernelRoute[],
+  own: readonly KernelRoute[],
+): Route {
+  if (wish.metric === 0 || wish.prefix.address.family === 6) return wish;
+  const spare = rows.some(
+    (row) => row.metric > 0 && row.metric <= wish.metric && row.tos === 0 && !own.includes(row),
+  );
+  return spare ? { ...wish, metric: 0 } : wish;
+}
+
+/** Whether `row` is what flannel wrote for the same lease: its IPv4 routes have metric 0, whatever ours have. */
 function isBootTwin(wish: Route, row: KernelRoute, rows: readonly KernelRoute[]): boolean {
   if (row.protocol !== PROTOCOL_BOOT || wish.protocol === PROTOCOL_BOOT) return false;
   if (row.table !== TABLE_MAIN || wish.table !== TABLE_MAIN) return false;
-  if (!isPlain(row) || !saysSame(wish, row)) return false;
+  const flannels = row.metric === 0 && wish.prefix.address.family === 4;
+  if (!isPlain(row) || !sameNexthop(wish, row)) return false;
+  if (row.metric !== wish.metric && !flannels) return false;
   // A delete with metric 0 matches every metric in IPv4: with a second such route it might take the wrong one.
   const alike = rows.filter((r) => r.protocol === PROTOCOL_BOOT && sameNexthop(wish, r));
   return alike.length === 1;

@@ -7,6 +7,7 @@ import type { Core, TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { Desired } from './desired.ts';
 import { Lane } from './lane.ts';
+import { type DeviceLink, Links } from './links.ts';
 import { failureOf } from './peer.ts';
 import { Peers } from './peers.ts';
 import type { ReconcilerInput, ReconcilerOptions, ReconcilerOutput } from './reconcilerTypes.ts';
@@ -19,6 +20,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   readonly #lane: Lane;
   readonly #desired: Desired;
   readonly #peers: Peers;
+  readonly #links = new Links();
   readonly #troubles = new Map<'dump' | 'apply', string | undefined>();
   #within: readonly Prefix[];
   #seen = false;
@@ -30,9 +32,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   constructor(options: ReconcilerOptions) {
     this.#options = options;
     this.#within = options.within ?? [];
-    this.#tracker = new Tracker(options);
     this.#lane = new Lane(options.random);
     this.#peers = new Peers(options);
+    this.#tracker = new Tracker(options, (key) => this.#peers.look(key));
     this.#desired = new Desired(
       options,
       this.#tracker,
@@ -70,6 +72,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       case 'within':
         this.#setWithin(input.prefixes);
         break;
+      case 'links':
+        this.#setLinks(input.links);
+        break;
       case 'dumped':
         this.#dumped(input.attempt, input.routes, now);
         break;
@@ -84,6 +89,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
         break;
       case 'hint':
         this.#lane.ask(input.links || input.addresses);
+        if (input.links) this.#links.doubt(now);
         break;
       case 'confirm':
         this.#desired.end('confirmed');
@@ -100,6 +106,13 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     // Rivals inside the new prefixes are not known yet: what the last dump showed is no view to write from.
     this.#seen = false;
     this.#lane.outdate();
+  }
+
+  #setLinks(links: readonly DeviceLink[]): void {
+    if (!this.#links.take(links)) return;
+    // What failed is tried again, and states are told anew by what is known of the links now.
+    this.#lane.ask(true);
+    this.#peers.lookAtWaiting();
   }
 
   #dumped(attempt: number, routes: readonly KernelRoute[], now: number): void {
@@ -229,21 +242,22 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     const additions: RouteOp[] = [];
     const deletions: RouteOp[] = [];
     const prefixes = new Set<string>();
-    const { deviceName = String } = this.#options;
-    const around = { seen: this.#seen, complete: this.#complete, deviceName };
+    const around = {
+      seen: this.#seen,
+      complete: this.#complete,
+      deviceName: (device: number) => this.#nameOf(device),
+      linkState: (device: number) => this.#links.stateOf(device, now),
+    };
     for (const key of this.#peers.takeLooks()) {
       const tracked = this.#tracker.get(key);
       if (tracked === undefined || (tracked.wish === undefined && tracked.own === 0)) {
         this.#forget(key, now);
         continue;
       }
-      const next = this.#peers.judge(
-        key,
-        tracked,
-        { ...around, held: this.#desired.holds(key) },
-        now,
-      );
       const { prefix } = tracked;
+      const held = this.#desired.holds(key);
+      const inside = this.#tracker.inside(prefix);
+      const next = this.#peers.judge(key, tracked, { ...around, held, inside }, now);
       if (next.news !== undefined) this.#out.push({ type: 'peer', prefix, ...next.news });
       if (next.ops.length === 0) continue;
       prefixes.add(key);
@@ -260,6 +274,10 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       ops,
     });
     return true;
+  }
+
+  #nameOf(device: number): string {
+    return this.#links.nameOf(device) ?? this.#options.deviceName?.(device) ?? String(device);
   }
 
   /** A prefix is neither wanted nor has a route of ours. */

@@ -1,6 +1,8 @@
 /** What goes into the reconciler and what comes out of it. */
 import type { Random } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
+import type { DeviceLink } from './links.ts';
+import type { MetricPolicy } from './metric.ts';
 import type { Owner } from './plan.ts';
 import type { ApplyResult, DumpFilter, Hint, KernelRoute, RouteOp } from './types.ts';
 
@@ -19,26 +21,23 @@ export interface DesiredChange {
   readonly route: WantedRoute | undefined;
 }
 
-/** The metric of a prefix's route, 0 to 4294967295. */
-export type MetricPolicy = (prefix: Prefix, route: WantedRoute) => number;
-
 export interface ReconcilerOptions extends Owner {
   /** Prefixes inside which routes of every owner matter: Network, once it is known. Default: none yet. */
   readonly within?: readonly Prefix[];
   /** In [0, 1), for the jitter of retries. */
   readonly random: Random;
-  /** Default: 0 for every route. */
-  readonly metric?: MetricPolicy;
+  /** Default: metric 0 for every route. */
+  readonly metrics?: MetricPolicy;
   /** How long a mass loss is held without a change, in milliseconds. Default 600,000. */
   readonly holdMs?: number;
-  /** How a device is called in a reason. Default: its index. */
+  /** How a device is called in a reason while no `links` have told its name. Default: its index. */
   readonly deviceName?: (device: number) => string;
 }
 
 /**
  * What is the matter with one prefix.
  * installed: the route stands. pending: not yet. off-link: the gateway is on none of the device's networks.
- * link-down: the device is down or has lost its carrier. rejected: the kernel refuses, for another reason.
+ * link-down: the device is gone, down or without carrier. rejected: the kernel refuses, for another reason.
  * conflict: somebody else's route is in the way. contested: somebody keeps undoing ours. held: its lease is gone
  * together with too many others, so the route stays.
  */
@@ -65,6 +64,8 @@ export type ReconcilerInput =
       readonly suspect?: boolean;
     }
   | { readonly type: 'within'; readonly prefixes: readonly Prefix[] }
+  /** Every link there is. Once told, to be told anew after each hint of links: until then an errno is not interpreted. */
+  | { readonly type: 'links'; readonly links: readonly DeviceLink[] }
   | { readonly type: 'dumped'; readonly attempt: number; readonly routes: readonly KernelRoute[] }
   | { readonly type: 'dumpFailed'; readonly attempt: number; readonly reason: string }
   | { readonly type: 'applied'; readonly attempt: number; readonly result: ApplyResult }
@@ -97,6 +98,8 @@ export type ReconcilerOutput =
       readonly until: number;
     }
   | { readonly type: 'holdCleared'; readonly why: HoldEnd }
+  /** Routes get other metrics from now on: spread over so many, 0 for metric 0, because there are so many gateways. */
+  | { readonly type: 'metrics'; readonly spread: number; readonly gateways: number }
   /** The dump or the batches as a whole fail, retried with backoff; `reason` undefined: they work again. Only on change. */
   | {
       readonly type: 'trouble';

@@ -3,6 +3,7 @@
  * the plan of that prefix up to date, so pending work is known at once and never searched for.
  */
 import type { Prefix } from '../ip/index.ts';
+import { Inner } from './inner.ts';
 import { isOwn, type Owner, type Plan, planFor } from './plan.ts';
 import { type KernelRoute, type Route, type RouteOp, TYPE_UNICAST } from './types.ts';
 
@@ -32,12 +33,16 @@ export class Tracker {
   readonly #owner: Owner;
   readonly #entries = new Map<string, Entry>();
   readonly #pending = new Set<string>();
+  readonly #inner = new Inner();
+  readonly #onInner: (key: string) => void;
   #generation = 0;
   #wanted = 0;
   #own = 0;
 
-  constructor(owner: Owner) {
+  /** `onInner` is called for a prefix when foreign routes inside it have come or gone. */
+  constructor(owner: Owner, onInner: (key: string) => void = () => {}) {
     this.#owner = owner;
+    this.#onInner = onInner;
   }
 
   /** The prefixes whose views differ in something that we can do. */
@@ -59,6 +64,11 @@ export class Tracker {
     return this.#entries.get(key);
   }
 
+  /** Foreign routes of longer prefixes inside `prefix`, which take a part of its packets. */
+  inside(prefix: Prefix): readonly KernelRoute[] {
+    return this.#inner.of(prefix);
+  }
+
   /** Every prefix that is wanted or has a row. */
   all(): Iterable<readonly [string, Tracked]> {
     return this.#entries.entries();
@@ -73,6 +83,7 @@ export class Tracker {
     }
     this.#wanted += Number(wish !== undefined) - Number(entry.wish !== undefined);
     entry.wish = wish;
+    if (wish !== undefined) this.#inner.wanted(prefix);
     this.#generation += 1;
     entry.generation = this.#generation;
     this.#refresh(entry);
@@ -183,6 +194,9 @@ export class Tracker {
     const own = entry.rows.reduce((n, row) => n + Number(isOwn(row, this.#owner)), 0);
     this.#own += own - entry.own;
     entry.own = own;
+    const { wish, rows } = entry;
+    const stranger = wish === undefined ? rows.find((row) => !isOwn(row, this.#owner)) : undefined;
+    for (const outer of this.#inner.set(entry.prefix, stranger)) this.#onInner(outer);
     if (entry.wish === undefined && entry.rows.length === 0 && entry.disproved === undefined) {
       this.#entries.delete(key);
       this.#pending.delete(key);

@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import console from 'node:console';
 import { test } from 'node:test';
+import { RouteMetrics } from '../../../src/route/metric.ts';
 import type { KernelRoute } from '../../../src/route/types.ts';
-import { OURS, prefix, WITHIN, World } from './world.ts';
+import { metricBy, OURS, prefix, WITHIN, World } from './world.ts';
 
 const { SEED, STEPS: STEPS_TEXT = '20000' } = process.env;
 const STEPS = Number(STEPS_TEXT);
@@ -42,7 +43,12 @@ class Chaos {
   constructor(seed: number) {
     this.random = randomOf(seed);
     const metric = (p: { text: string }): number => this.metrics.get(p.text) ?? 0;
-    this.world = new World({ random: this.random, metric });
+    // A threshold that four gateways cross up and down, or a metric for each prefix that changes when its lease does.
+    const metrics =
+      this.random() < 0.5
+        ? new RouteMetrics('auto', [{ above: 2, below: 2, metrics: 8 }])
+        : metricBy(metric);
+    this.world = new World({ random: this.random, metrics });
   }
 
   pick<T>(list: readonly T[]): T {
@@ -66,6 +72,7 @@ class Chaos {
       [2, () => this.restart()],
       [1, () => this.world.send({ type: 'confirm' })],
       [2, () => this.within()],
+      [3, () => this.tellLinks()],
       [25, () => this.world.carryOut()],
       [25, () => this.world.deliver()],
       [15, () => this.world.deliverHint()],
@@ -163,6 +170,10 @@ class Chaos {
     this.world.send({ type: 'within', prefixes });
   }
 
+  tellLinks(): void {
+    this.world.send({ type: 'links', links: this.world.kernel.links() });
+  }
+
   time(): void {
     this.world.now += this.pick([1, 5, 20, 100, 1_000, 11_000, 601_000]) * this.random();
     this.world.send({ type: 'timer' });
@@ -178,6 +189,7 @@ class Chaos {
     this.addAddress(eth0, 'fd00::1/64');
     this.addAddress(eth1, '10.1.0.1/24');
     this.snapshot();
+    this.tellLinks();
     world.outputs.length = 0;
     world.run(700_000);
     assert.equal(world.said('settled').at(-1)?.complete, true);

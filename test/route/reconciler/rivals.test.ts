@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PROTOCOL_BOOT } from '../../../src/route/types.ts';
-import { address, OURS, prefix, World } from './world.ts';
+import { address, metricBy, OURS, prefix, World } from './world.ts';
 
 const A = '10.100.1.0/24';
 
@@ -87,7 +87,7 @@ describe('a rival', () => {
   });
 
   test('inside a Network that has just become known is found before anything is written there', () => {
-    const world = new World({ within: [], metric: () => 5 });
+    const world = new World({ within: [], metrics: metricBy(() => 5) });
     world.kernel.foreignAdd(rival(world, 4, '10.0.0.9'));
     world.want({ [A]: '10.0.0.2' });
     world.carryOut();
@@ -99,7 +99,7 @@ describe('a rival', () => {
   });
 
   test('inside a larger Network is found first, also where a dump has just been', () => {
-    const world = new World({ within: [], metric: () => 5 });
+    const world = new World({ within: [], metrics: metricBy(() => 5) });
     world.kernel.foreignAdd(rival(world, 4, '10.0.0.9'));
     world.want({});
     world.run(1000);

@@ -20,7 +20,7 @@ describe('a refused route', () => {
     [113, undefined, 'off-link'],
     [100, undefined, 'link-down'],
     [101, 'Device for nexthop is not up.', 'link-down'],
-    [19, undefined, 'rejected'],
+    [19, undefined, 'link-down'],
     [22, 'Invalid prefsrc address.', 'rejected'],
     [1, undefined, 'rejected'],
   ] as const) {

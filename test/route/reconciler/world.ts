@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type Address, type Prefix, parseAddress, parsePrefix } from '../../../src/ip/index.ts';
+import type { MetricPolicy } from '../../../src/route/metric.ts';
 import { Reconciler } from '../../../src/route/reconciler.ts';
 import type {
   DesiredChange,
@@ -28,6 +29,12 @@ export function address(text: string): Address {
   const parsed = parseAddress(text);
   assert.ok(parsed, text);
   return parsed;
+}
+
+/** A metric for each prefix, which may change when its wish does. */
+export function metricBy(choose: (prefix: Prefix) => number): MetricPolicy {
+  const metricOf = (_: Address, of: Prefix): number => choose(of);
+  return { metricOf, moved: () => {}, turn: () => false, spread: 0, gateways: 0 };
 }
 
 const isOurs = (route: KernelRoute): boolean => route.protocol === OURS;

@@ -1,7 +1,7 @@
 /** What is written, when, and in which order. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { address, OURS, prefix, World } from './world.ts';
+import { address, metricBy, OURS, prefix, World } from './world.ts';
 
 const A = '10.100.1.0/24';
 const B = '10.100.2.0/24';
@@ -102,7 +102,7 @@ describe('a change', () => {
 
   test('of the metric is a change like any other', () => {
     let metric = 0;
-    const world = settled({ metric: () => metric });
+    const world = settled({ metrics: metricBy(() => metric) });
     metric = 7;
     world.want({ [A]: '10.0.0.2' });
     world.run(1000);
