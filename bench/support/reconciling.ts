@@ -30,7 +30,13 @@ export class Reconciling {
       table: TABLE_MAIN,
       within: [NETWORK],
       random: Math.random,
-      metric: (_, { gateway }) => metricOf(gateway, metrics),
+      metrics: {
+        metricOf: (gateway) => metricOf(gateway, metrics),
+        moved: () => {},
+        turn: () => false,
+        spread: metrics,
+        gateways: 0,
+      },
     });
     this.#send = runReconciler({
       driver: this.#watched(driver),
