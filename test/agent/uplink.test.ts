@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type AgentHost, AgentWorld, CONFIG, CONFIG_KEY } from '../support/agentWorld.ts';
+import { AgentWorld, CONFIG, CONFIG_KEY } from '../support/agentWorld.ts';
 
 async function fleet(count: number) {
   const world = new AgentWorld();
@@ -8,20 +8,6 @@ async function fleet(count: number) {
   assert.ok(host !== undefined);
   await world.until('all is done', () => host.machine.deeds.includes('READY'));
   return { world, host, peers };
-}
-
-/** The prefixes that writes of `host` left without any route of ours for a moment. */
-function gaps(host: AgentHost): string[] {
-  const count = new Map<string, number>();
-  const without: string[] = [];
-  for (const { kind, route, result } of host.kernel.journal) {
-    if (result !== 'done') continue;
-    const { text } = route.prefix;
-    const now = (count.get(text) ?? 0) + (kind === 'delete' ? -1 : 1);
-    count.set(text, now);
-    if (now === 0) without.push(text);
-  }
-  return without;
 }
 
 describe('the uplink', () => {
@@ -52,8 +38,11 @@ describe('the uplink', () => {
     assert.match(world.etcd.store.get(key)?.value ?? '', /"PublicIP":"10\.10\.10\.77"/);
     assert.deepEqual([host.subnet, host.key], [subnet, key]);
     assert.ok(world.converged);
-    assert.deepEqual(peers.flatMap(gaps), []);
-    assert.deepEqual(gaps(host), []);
+    assert.deepEqual(
+      peers.flatMap(({ gaps }) => gaps),
+      [],
+    );
+    assert.deepEqual(host.gaps, []);
     await world.close();
   });
 
@@ -74,7 +63,10 @@ describe('the uplink', () => {
       await world.until('its routes are back', () => world.converged, 2_000);
       assert.deepEqual(host.routes(), routes);
       assert.match(host.readyz(), /"conditions":\[\]/);
-      assert.deepEqual(peers.flatMap(gaps), []);
+      assert.deepEqual(
+        peers.flatMap(({ gaps }) => gaps),
+        [],
+      );
       await world.close();
     }
   });
@@ -120,7 +112,10 @@ describe('the uplink', () => {
     await world.until('all follow', () => world.converged);
     assert.equal(host.subnet, subnet);
     for (const peer of peers) assert.ok(peer.routes().includes(`${subnet} via 10.10.10.88`));
-    assert.deepEqual(peers.flatMap(gaps), []);
+    assert.deepEqual(
+      peers.flatMap(({ gaps }) => gaps),
+      [],
+    );
     assert.equal(host.machine.firewall.at(-1)?.uplink, 'eth0');
     await world.close();
   });

@@ -15,6 +15,11 @@ export class Chaos {
   readonly #world: AgentWorld;
   /** What happened, to be read after a failure. */
   readonly story: string[] = [];
+  /** Keys that were taken out of etcd one by one: a loss that is to be believed. */
+  readonly deleted = new Set<string>();
+  /** Hosts whose agent saw no leases before etcd was wiped: it cannot know whom the routes that it finds lead to. */
+  readonly forgetful = new Set<AgentHost>();
+  #wiped = false;
   /** No address is used twice: hosts that take each other's are another story. */
   #lastAddress = 110;
 
@@ -43,14 +48,14 @@ export class Chaos {
       host.etcd.setLine('up');
       this.#clearWay(host);
       this.#plug(host);
-      if (!host.running) host.start();
+      if (!host.running) this.#start(host);
     }
   }
 
   #toAgent(host: AgentHost): Event[] {
     return [
-      ['stops or starts', () => (host.running ? host.stop() : host.start())],
-      ['is killed and starts again', () => host.stop().then(() => host.start())],
+      ['stops or starts', () => (host.running ? host.stop() : this.#start(host))],
+      ['is killed and starts again', () => host.stop().then(() => this.#start(host))],
       ['hears nothing of etcd', () => host.etcd.setLine('silent')],
       ['is refused by etcd', () => host.etcd.setLine('refused')],
       ['has etcd back', () => host.etcd.setLine('up')],
@@ -79,15 +84,33 @@ export class Chaos {
 
   #toEtcd(host: AgentHost): Event[] {
     const { etcd } = this.#world;
+    const lease = host.machine.state?.etcdLease ?? '0';
     return [
-      ['has its key deleted', () => etcd.delete(host.key)],
-      ['has its lease expire', () => etcd.store.revoke(host.machine.state?.etcdLease ?? '0')],
+      ['has its key deleted', () => this.#lose(host, () => etcd.delete(host.key))],
+      ['has its lease expire', () => this.#lose(host, () => etcd.store.revoke(lease))],
       ['sees the config wrong', () => etcd.put(CONFIG_KEY, '{"Network":"10.100.0.0/16"}')],
       ['sees the config deleted', () => etcd.delete(CONFIG_KEY)],
       ['sees the config back', () => etcd.put(CONFIG_KEY, CONFIG)],
       ['sees etcd compacted', () => etcd.compact()],
-      ['sees etcd wiped', () => etcd.wipe()],
+      ['sees etcd wiped', () => this.#wipe()],
     ];
+  }
+
+  #start(host: AgentHost): void {
+    if (this.#wiped) this.forgetful.add(host);
+    host.start();
+  }
+
+  #wipe(): void {
+    const { etcd, hosts } = this.#world;
+    this.#wiped = true;
+    for (const host of hosts) if (host.subnet === undefined) this.forgetful.add(host);
+    etcd.wipe();
+  }
+
+  #lose({ key }: AgentHost, how: () => void): void {
+    this.deleted.add(key);
+    how();
   }
 
   #deleteRoute(host: AgentHost): void {

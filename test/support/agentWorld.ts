@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { Agent } from '../../src/agent/agent.ts';
 import { agentOptions } from '../../src/config/index.ts';
 import type { Clock, Random } from '../../src/core/index.ts';
-import type { RouteDriver } from '../../src/route/index.ts';
+import type { RouteDriver, RouteOp } from '../../src/route/index.ts';
 import { ManualClock } from './clock.ts';
 import { FakeKernel } from './fakeKernel.ts';
 import { address, prefix } from './leases.ts';
@@ -124,6 +124,8 @@ export class AgentHost {
   address: string;
   /** What agents ended with. */
   readonly errors: unknown[] = [];
+  /** Prefixes that an agent of this host left without a route by deleting the last one. */
+  readonly gaps: string[] = [];
   readonly #world: AgentWorld;
   #life: AbortController | undefined;
   #agent: Agent | undefined;
@@ -170,7 +172,7 @@ export class AgentHost {
     const life = new AbortController();
     this.#life = life;
     const { clock, random } = this.#world;
-    const driver = bounded(this.kernel.driver(), clock);
+    const driver = watched(this.kernel.driver(), clock, (ops) => this.#applied(ops));
     const ports = {
       clock,
       random,
@@ -250,14 +252,29 @@ export class AgentHost {
     return [head, JSON.stringify(state), String(this.kernel), ...this.log.lines].join('\n  ');
   }
 
+  #applied(ops: readonly RouteOp[]): void {
+    const left = new Set(this.routes().map((route) => route.split(' ')[0]));
+    for (const { kind, route } of ops) {
+      const { text } = route.prefix;
+      if (kind === 'delete' && !left.has(text)) this.gaps.push(text);
+    }
+  }
+
   get #live(): Agent {
     assert.ok(this.#agent !== undefined, `${this.name} does not run`);
     return this.#agent;
   }
 }
 
-/** A driver that is called without end while the clock stands still is a loop that would hang the test. */
-function bounded(driver: RouteDriver, clock: Clock): RouteDriver {
+/**
+ * A driver whose batches are looked at when they are done. One that is called without end while the clock stands still
+ * is a loop that would hang the test.
+ */
+function watched(
+  driver: RouteDriver,
+  clock: Clock,
+  onApplied: (ops: readonly RouteOp[]) => void,
+): RouteDriver {
   let at = -1;
   let calls = 0;
   const counted = (): RouteDriver => {
@@ -269,7 +286,11 @@ function bounded(driver: RouteDriver, clock: Clock): RouteDriver {
   return {
     name: driver.name,
     dump: async (filter) => counted().dump(filter),
-    apply: async (ops) => counted().apply(ops),
+    apply: async (ops) => {
+      const result = await counted().apply(ops);
+      onApplied(ops);
+      return result;
+    },
     listen: async (filter, onHint) => counted().listen(filter, onHint),
     close: () => driver.close(),
   };
