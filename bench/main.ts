@@ -68,7 +68,9 @@ async function main(): Promise<number> {
   return values.gate && verdicts.some(({ kept }) => kept === false) ? 1 : 0;
 }
 
-process.exitCode = await main().catch((error: unknown) => {
+// A benchmark that failed leaves workers behind that would keep this process alive: they end with it.
+const status = await main().catch((error: unknown) => {
   progress(error instanceof Error ? error.message : String(error));
   return 1;
 });
+process.exit(status);

@@ -12,7 +12,8 @@ const USAGE = `usage: node scripts/bootstrap.mjs COMMAND [ARGS]
   test [PATHS]       all tests, or those in the files and folders named
   build-native       the Rust addon
   check              types, lint, unused code, import directions, Rust
-  long [NAME]        the long tests in test/long, or the one named`;
+  long [NAME]        the long tests in test/long, or the one named
+  bench NAME         a benchmark; without a name, which there are`;
 
 /** Runs a program to its end with our own input and output; signals to us reach it. Gives the exit status. */
 function exec(file, args, env = {}) {
@@ -140,6 +141,11 @@ const COMMANDS = {
     if (!existsSync(join(ROOT, 'test', 'long')))
       throw new Stop('there are no long tests (test/long is missing)', 1);
     return exec(bunPath(), ['test', '--timeout', '3600000', where, ...rest], { ...env, LONG: '1' });
+  },
+  async bench(args) {
+    await ensurePackages();
+    await ensureNative();
+    return exec(bunPath(), ['bench/main.ts', ...args]);
   },
   async 'build-native'() {
     await ensureNative();

@@ -10,14 +10,17 @@ export function countPrefixes(): number {
   return Number(count);
 }
 
-/** Milliseconds until `done`, asked every half millisecond; this thread does nothing else meanwhile. */
-export function waitBlocking(what: string, timeoutMs: number, done: () => boolean): number {
-  const cell = new Int32Array(new SharedArrayBuffer(4));
+/** Milliseconds until `done`, asked every millisecond. */
+export async function waitFor(
+  what: string,
+  timeoutMs: number,
+  done: () => boolean,
+): Promise<number> {
   const start = performance.now();
   while (!done()) {
     if (performance.now() - start > timeoutMs)
       throw new Error(`${what}: not within ${timeoutMs} ms`);
-    Atomics.wait(cell, 0, 0, 0.5);
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
   return performance.now() - start;
 }
