@@ -3,6 +3,7 @@
 import { Command } from '@commander-js/extra-typings';
 import manifest from '../package.json' with { type: 'json' };
 import { agentCommand } from './commands/agent.ts';
+import { confirmCommand } from './commands/confirm.ts';
 import { demoCommand } from './commands/demo.ts';
 import { EXIT } from './commands/exit.ts';
 import { fromGoSpelling } from './config/index.ts';
@@ -19,10 +20,11 @@ Exit codes:
   ${EXIT.failed}  something failed
   ${EXIT.usage}  the command line or the environment is wrong
   ${EXIT.host}  this host cannot run it: rights, an interface or a tool is missing
-  ${EXIT.running}  another agent runs here already`,
+  ${EXIT.running}  another agent runs here already
+  ${EXIT.notRunning}  no agent runs here, where one is spoken to`,
   );
 program.exitOverride();
-for (const command of [agentCommand(manifest.version), demoCommand()]) {
+for (const command of [agentCommand(manifest.version), confirmCommand(), demoCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -3,6 +3,7 @@
  * It owns no rule: what one side says goes to the others, to the log, to systemd and to /readyz.
  */
 import type { AgentOptions, NetworkConfig } from '../config/index.ts';
+import type { HostFacts } from '../host/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { BookChanges, HeldSubnet, OwnStatus } from '../lease/index.ts';
 import { Crowd } from './crowd.ts';
@@ -57,13 +58,22 @@ export class Agent {
       (reason) => new HostUnusable(reason),
     );
     if (found === undefined) return;
+    this.#checkSources(found.facts);
     const lease = await this.#leaseOptions(found.uplink);
     if (this.#signal.aborted) return;
     const sides = this.#build(found, lease);
     this.#sides = sides;
-    sides.host.follow(() => this.#moved());
+    sides.host.follow(
+      (links) => sides.route.setLinks(links),
+      () => this.#moved(),
+    );
     sides.lease.start();
     await aborted(this.#signal);
+  }
+
+  /** The operator's word that a mass loss is meant. */
+  confirm(): void {
+    this.#sides?.route.confirm();
   }
 
   /** What /readyz tells besides the conditions. */
@@ -77,6 +87,18 @@ export class Agent {
       ...this.#sides?.lease.summary(),
       etcd: etcd.status(),
     };
+  }
+
+  #checkSources({ links }: HostFacts): void {
+    const local = new Set(
+      links.flatMap((link) => link.addresses.map(({ address }) => address.text)),
+    );
+    for (const { text } of this.#options.routeSources) {
+      if (!local.has(text))
+        throw new HostUnusable(
+          `--route-src is ${text}, which is no address of this host: name one of ${[...local].join(', ')}`,
+        );
+    }
   }
 
   async #leaseOptions(uplink: Uplink): Promise<ConstructorParameters<typeof LeaseSide>[1]> {
@@ -112,6 +134,7 @@ export class Agent {
     leaseOptions: ConstructorParameters<typeof LeaseSide>[1],
   ): Sides {
     const { routeProtocol: protocol, sweepHoldMs, subnetFile } = this.#options;
+    const { routeMetrics: metrics, routeSources: sources } = this.#options;
     const signal = this.#signal;
     const host = new HostSide(
       this.#ports,
@@ -120,7 +143,8 @@ export class Agent {
       found,
     );
     const onHint = (): void => host.hint();
-    const routeOptions = { protocol, sweepHoldMs, signal, onHint };
+    const { table } = this.#ports.host;
+    const routeOptions = { protocol, table, metrics, sources, sweepHoldMs, signal, onHint };
     const route = new RouteSide(this.#ports, routeOptions, this.health, found.uplink);
     const { log } = this.#ports;
     const lease = new LeaseSide(
@@ -138,8 +162,7 @@ export class Agent {
         warning: (sentence) => log.warn(sentence),
         held: (held) => void this.#hold(held),
         own: (status, sentence) => this.#own(status, sentence),
-        unsaved: (reason) =>
-          this.#condition('state', reason && this.#unsavedText(reason), false),
+        unsaved: (reason) => this.#condition('state', reason && this.#unsavedText(reason), false),
         freshness: (state, reason) =>
           this.#condition('etcd', state === 'live' ? undefined : reason, true),
       },

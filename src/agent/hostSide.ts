@@ -7,6 +7,7 @@ import type { Cancel } from '../core/index.ts';
 import {
   type ForwardStatus,
   type HostFacts,
+  type Link,
   surroundingsOf,
   type UplinkChoice,
 } from '../host/index.ts';
@@ -38,6 +39,7 @@ export class HostSide {
   #facts: HostFacts;
   #uplink: Uplink;
   #onChange: (() => void) | undefined;
+  #onLinks: ((links: readonly Link[]) => void) | undefined;
   #refreshing = false;
   #hinted = false;
   #next: Cancel | undefined;
@@ -70,9 +72,11 @@ export class HostSide {
     return surroundingsOf(this.#facts, this.#uplink.device, own === undefined ? [] : [own]);
   }
 
-  /** Calls back whenever links, addresses or the uplink are other than before. */
-  follow(onChange: () => void): void {
+  /** Tells the links now and each time they were read; calls back whenever addresses or the uplink are other than before. */
+  follow(onLinks: (links: readonly Link[]) => void, onChange: () => void): void {
+    this.#onLinks = onLinks;
     this.#onChange = onChange;
+    onLinks(this.#facts.links);
     this.#later(REFRESH_IDLE_MS);
   }
 
@@ -104,6 +108,8 @@ export class HostSide {
     try {
       const facts = await host.facts(signal);
       const choice = await host.uplink(facts);
+      // A hint that came meanwhile may be about something that changed after it was read.
+      if (!signal.aborted && !this.#hinted) this.#onLinks?.(facts.links);
       if (!signal.aborted) this.#take(facts, choice);
       this.#health.clear('host');
       await this.#again();

@@ -34,6 +34,8 @@ export interface HostPort {
       }
     | undefined;
   readonly notifier: Notifier;
+  /** The table of our routes; undefined: main. */
+  readonly table?: number;
 }
 
 export interface AgentPorts {

@@ -4,13 +4,17 @@
  */
 
 import type { Send } from '../core/index.ts';
-import type { Prefix } from '../ip/index.ts';
+import { type Address, familyOf, type Prefix } from '../ip/index.ts';
 import {
+  type DeviceLink,
   type Hint,
+  IN_PLACE,
+  type MetricChoice,
   type PeerState,
   Reconciler,
   type ReconcilerInput,
   type RouteDriver,
+  RouteMetrics,
   type RouteReport,
   runReconciler,
   TABLE_MAIN,
@@ -28,6 +32,11 @@ type Wanted = Extract<ReconcilerInput, { type: 'desired' }>['changes'][number]['
 
 export interface RouteSideOptions {
   readonly protocol: number;
+  /** Default: main. */
+  readonly table: number | undefined;
+  readonly metrics: MetricChoice;
+  /** Preferred sources, one in each family at most. */
+  readonly sources: readonly Address[];
   readonly sweepHoldMs: number;
   readonly signal: AbortSignal;
   /** Links or addresses may have changed. */
@@ -44,6 +53,7 @@ export class RouteSide {
   readonly #prefixes = new Map<PeerState, Set<string>>();
   #device: number;
   #deviceName: string;
+  readonly #sources: readonly Address[];
 
   constructor(
     ports: AgentPorts,
@@ -56,9 +66,11 @@ export class RouteSide {
     this.#health = health;
     this.#device = uplink.device;
     this.#deviceName = uplink.name;
+    this.#sources = options.sources;
     const core = new Reconciler({
       protocol: options.protocol,
-      table: TABLE_MAIN,
+      table: options.table ?? TABLE_MAIN,
+      metrics: new RouteMetrics(options.metrics),
       random: ports.random,
       holdMs: options.sweepHoldMs,
       deviceName: (device) => (device === this.#device ? this.#deviceName : `device ${device}`),
@@ -75,6 +87,17 @@ export class RouteSide {
 
   setNetwork(prefixes: readonly Prefix[]): void {
     this.#send({ type: 'within', prefixes });
+  }
+
+  /** Every link there is, each time it was read. */
+  setLinks(links: readonly DeviceLink[]): void {
+    this.#send({ type: 'links', links });
+  }
+
+  /** The operator's word that what is held may go. */
+  confirm(): void {
+    if (!this.#health.has(HELD)) this.#log.info('confirmed, but nothing is held: nothing changes');
+    this.#send({ type: 'confirm' });
   }
 
   /** Takes changed wishes; `complete`: with these every lease is known; `suspect`: what is missing may not be gone. */
@@ -103,7 +126,9 @@ export class RouteSide {
   }
 
   #routed({ prefix, gateway }: Wish): { prefix: Prefix; route: Wanted | undefined } {
-    return { prefix, route: gateway && { gateway, device: this.#device } };
+    if (gateway === undefined) return { prefix, route: undefined };
+    const source = this.#sources.find(({ family }) => family === familyOf(prefix));
+    return { prefix, route: { gateway, device: this.#device, ...(source && { source }) } };
   }
 
   #report(report: RouteReport): void {
@@ -116,12 +141,17 @@ export class RouteSide {
         return this.#tellPeers();
       case 'hold':
         return this.#health.set({
-          code: 'sweep-held',
-          sentence: `${report.count} of ${report.of} peers are gone at once: their routes are held until they return or the hold ends (--sweep-hold)`,
+          code: HELD,
+          sentence: `${report.count} of ${report.of} peers are gone at once: their routes are held until they return, the hold ends (--sweep-hold), or somebody says that it is meant: hostgw confirm`,
           blocking: false,
         });
       case 'holdCleared':
-        return this.#health.clear('sweep-held');
+        if (report.why !== 'returned') this.#log.info(ENDED[report.why]);
+        return this.#health.clear(HELD);
+      case 'metrics':
+        return this.#log.info(
+          `${report.gateways} gateways: every IPv4 route moves to ${report.spread === 0 ? 'metric 0' : 'a metric by its gateway, which the kernel handles faster'} (--route-metrics)`,
+        );
       case 'trouble':
         if (report.reason === undefined) return this.#health.clear(`routes-${report.about}`);
         return this.#health.set({
@@ -137,12 +167,18 @@ export class RouteSide {
   }
 
   #peer(prefix: Prefix, state: PeerState, reason: string): void {
+    const stood = this.#states.get(prefix.text) === 'installed';
     this.#setState(prefix, state);
     const gateway = this.#wishes.get(prefix.text)?.gateway;
     const route = gateway === undefined ? prefix.text : `${prefix.text} via ${gateway.text}`;
-    if (state === 'installed')
-      this.#crowd.say('info', `subnet added: ${route}`, 'subnets are added');
-    else if (state === 'pending') this.#log.debug(`peer ${route}: ${reason}`);
+    if (state === 'installed') {
+      if (!stood) this.#crowd.say('info', `subnet added: ${route}`, 'subnets are added');
+      // Foreign routes inside the prefix come and go while ours stands.
+      const say = (level: 'info' | 'warn') =>
+        this.#crowd.say(level, `peer ${route}: ${reason}`, 'peers with foreign routes inside');
+      if (reason !== IN_PLACE) say('warn');
+      else if (stood) say('info');
+    } else if (state === 'pending') this.#log.debug(`peer ${route}: ${reason}`);
     else this.#crowd.say('warn', `peer ${route} is ${state}: ${reason}`, `peers are ${state}`);
     this.#tellPeers();
   }
@@ -185,6 +221,13 @@ function named(prefixes: ReadonlySet<string>): string {
   }
   return words.join(', ');
 }
+
+/** The condition of a hold. */
+const HELD = 'sweep-held';
+const ENDED = {
+  expired: 'the hold is over (--sweep-hold): what was held goes now',
+  confirmed: 'confirmed: what was held goes now',
+} as const;
 
 const ABOUT = {
   dump: 'routes cannot be read',

@@ -16,6 +16,7 @@ import {
   readHostFacts,
   readSubnetFile,
   systemdNotifier,
+  tableOfVrf,
   writeSubnetFile,
 } from '../host/index.ts';
 import { loadState, saveState } from '../lease/index.ts';
@@ -35,13 +36,14 @@ const CAP_NET_ADMIN = 12n;
 const random: Random = Math.random;
 
 /**
- * Runs an agent until `signal` aborts. Rejects with RangeError (an option is wrong), OtherAgent or HostUnusable,
+ * Runs an agent until `signal` aborts; `onConfirm` is given what takes the operator's word. Rejects with RangeError (an option is wrong), OtherAgent or HostUnusable,
  * the last two after they were logged.
  */
 export async function runAgent(
   options: AgentOptions,
   version: string,
   signal: AbortSignal,
+  onConfirm: (listener: () => void) => void,
 ): Promise<void> {
   const log = openLog({
     format: options.logFormat,
@@ -55,7 +57,10 @@ export async function runAgent(
   const etcd = openEtcd(etcdOptions(options), systemClock, random, log);
   try {
     await withLock(log, () =>
-      withDriver(options, log, (driver) => live(options, { log, etcd, driver }, signal)),
+      withDriver(options, log, async (driver) => {
+        const table = await tableOf(options);
+        await live({ ...options, table, onConfirm }, { log, etcd, driver }, signal);
+      }),
     );
   } catch (error) {
     log.error(sentenceOf(error));
@@ -96,14 +101,28 @@ async function withDriver(
   }
 }
 
+/** The number of our table. */
+export async function tableOf({ routeTable }: AgentOptions): Promise<number> {
+  if (typeof routeTable === 'number') return routeTable;
+  return tableOfVrf(routeTable).catch((error: unknown) => {
+    throw new HostUnusable(`--route-table is ${routeTable}: ${sentenceOf(error)}`, {
+      cause: error,
+    });
+  });
+}
+
 async function live(
-  options: AgentOptions,
+  options: AgentOptions & {
+    readonly table: number;
+    readonly onConfirm: (listener: () => void) => void;
+  },
   opened: { readonly log: Log; readonly etcd: Etcd; readonly driver: RouteDriver },
   signal: AbortSignal,
 ): Promise<void> {
-  const host = hostPort(options, opened.log, systemClock);
+  const host = hostPort(options, options.table, opened.log, systemClock);
   const ports: AgentPorts = { ...opened, clock: systemClock, random, host, newLeaseId };
   const agent = new Agent(options, ports, signal);
+  options.onConfirm(() => agent.confirm());
   const server =
     options.healthzPort === 0
       ? undefined
@@ -124,7 +143,7 @@ async function live(
   }
 }
 
-function hostPort(options: AgentOptions, log: Log, clock: Clock): HostPort {
+function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock): HostPort {
   const uplinkOptions = {
     iface: options.iface,
     ifaceRegex: options.ifaceRegex,
@@ -135,7 +154,8 @@ function hostPort(options: AgentOptions, log: Log, clock: Clock): HostPort {
   const rules = new ForwardRules({ log, clock, checkMs: options.firewallCheckMs });
   return {
     identity,
-    facts: (signal) => readHostFacts(undefined, signal),
+    table,
+    facts: (signal) => readHostFacts(undefined, signal, table),
     uplink: (facts) => findUplink(facts, uplinkOptions),
     ensureForwarding: (name) => ensureForwarding(name),
     previousSubnets: () => readSubnetFile(options.subnetFile),

@@ -49,8 +49,13 @@ async function start(
   const onSignal = (signal: NodeJS.Signals): void => stop.abort(signal);
   process.once('SIGTERM', onSignal);
   process.once('SIGINT', onSignal);
+  // Listened to from the start: unheard it would end us under Deno, and open a debugger under Node and Bun.
+  let confirm = (): void => {};
+  process.on('SIGUSR1', () => confirm());
   try {
-    await runAgent(options, version, stop.signal);
+    await runAgent(options, version, stop.signal, (listener) => {
+      confirm = listener;
+    });
     return EXIT.ok;
   } catch (error) {
     if (error instanceof RangeError) {

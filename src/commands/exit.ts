@@ -10,4 +10,6 @@ export const EXIT = {
   host: 3,
   /** Another agent runs here already. */
   running: 4,
+  /** No agent runs here. */
+  notRunning: 5,
 } as const;

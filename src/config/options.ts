@@ -2,7 +2,7 @@
  * What the agent was asked to do, from flags, FLANNELD_* variables and defaults (in this order),
  * every value checked: one RangeError names the place, the value and the rule.
  */
-import { type Address, parseAddress } from '../ip/index.ts';
+import { type Address, isUnicast, parseAddress } from '../ip/index.ts';
 import { environmentName, FLAGS, type Flag } from './flags.ts';
 
 export interface AgentOptions {
@@ -27,6 +27,14 @@ export interface AgentOptions {
   readonly healthzPort: number;
   readonly routeDriver: 'auto' | 'native' | 'ip';
   readonly routeProtocol: number;
+  readonly routeMetrics: 'auto' | '0' | 'spread';
+  /** Its number, or the name of the VRF device that has it. */
+  readonly routeTable: number | string;
+  /** At most one in each family. */
+  readonly routeSources: readonly Address[];
+  readonly dryRun: boolean;
+  /** How long a dry run waits. */
+  readonly timeoutMs: number;
   readonly stateDir: string;
   readonly sweepHoldMs: number;
   readonly logFormat: 'text' | 'json';
@@ -70,6 +78,11 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
     healthzPort: number('healthz-port'),
     routeDriver: needed('route-driver') as AgentOptions['routeDriver'],
     routeProtocol: number('route-protocol'),
+    routeMetrics: needed('route-metrics') as AgentOptions['routeMetrics'],
+    routeTable: tableOf(valueOf(values, 'route-table')),
+    routeSources: sourcesOf(valueOf(values, 'route-src')),
+    dryRun: GO_TRUE.has(needed('dry-run')),
+    timeoutMs: number('timeout') * 1000,
     stateDir: needed('state-dir'),
     sweepHoldMs: number('sweep-hold') * 1000,
     logFormat: needed('log-format') as AgentOptions['logFormat'],
@@ -143,6 +156,35 @@ function addressOf({ words, place }: Chosen): Address | undefined {
     throw new RangeError(`${place} is ${JSON.stringify(word)}: it must be an IPv4 address`);
   }
   return address;
+}
+
+const TABLE_MAIN = 254;
+const TABLE_MAX = 2 ** 32 - 1;
+
+function tableOf({ words, place }: Chosen): number | string {
+  const word = words.at(-1) || 'main';
+  if (word === 'main') return TABLE_MAIN;
+  const number = /^\d+$/.test(word) ? Number(word) : undefined;
+  // The kernel takes such names for devices (dev_valid_name), IFNAMSIZ with its end.
+  const isName = number === undefined && /^[^\s/:]{1,15}$/.test(word);
+  if (isName) return word;
+  if (number !== undefined && number >= 1 && number <= TABLE_MAX) return number;
+  throw new RangeError(
+    `${place} is ${JSON.stringify(word)}: it must be a number from 1 to ${TABLE_MAX}, or the name of a VRF device`,
+  );
+}
+
+function sourcesOf({ words, place }: Chosen): readonly Address[] {
+  const sources = new Map<number, Address>();
+  for (const word of words.flatMap(commaSeparated)) {
+    const address = parseAddress(word);
+    if (address === undefined || !isUnicast(address))
+      throw new RangeError(`${place} is ${JSON.stringify(word)}: it must be an address of a host`);
+    if (sources.has(address.family))
+      throw new RangeError(`${place} names two IPv${address.family} addresses: it must be one`);
+    sources.set(address.family, address);
+  }
+  return [...sources.values()];
 }
 
 function prefixKey({ words, place }: Chosen): string {

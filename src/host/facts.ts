@@ -54,7 +54,7 @@ export interface DefaultRoute {
 export interface HostFacts {
   readonly links: readonly Link[];
   readonly connected: readonly ConnectedPrefix[];
-  /** The one that the kernel uses first in each family. */
+  /** The one that the kernel uses first in each family; those of our table, where that is not main, before main's. */
   readonly defaultRoutes: readonly DefaultRoute[];
 }
 
@@ -94,10 +94,18 @@ const IpLink = v.object({
   addr_info: v.optional(v.array(v.unknown()), []),
 });
 
-/** Reads the facts of the network namespace we are in. Rejects with one sentence if `ip` is missing or cannot do it. */
+/** RT_TABLE_MAIN. */
+const MAIN = 254;
+
+/**
+ * Reads the facts of the network namespace we are in: connected prefixes and default routes of `table` before those of
+ * table main. (A VRF's are in its own table; a gateway is on-link if either table connects it.) Rejects with one sentence
+ * if `ip` is missing or cannot do it.
+ */
 export async function readHostFacts(
   runProgram: typeof run = run,
   signal?: AbortSignal,
+  table = MAIN,
 ): Promise<HostFacts> {
   const options = signal === undefined ? {} : { signal };
   const ip = async (...args: string[]): Promise<string> => {
@@ -106,18 +114,25 @@ export async function readHostFacts(
     });
     return outputOf(result, args);
   };
-  const routes = async (family: Family, ...selector: string[]) => ({
-    family,
-    text: await ip(`-${family}`, '-j', 'route', 'show', 'table', 'main', ...selector),
-  });
+  const routesOf = (of: number) => {
+    const routes = async (family: Family, ...selector: string[]) => ({
+      family,
+      text: await ip(`-${family}`, '-j', 'route', 'show', 'table', String(of), ...selector),
+    });
+    // The selectors keep thousands of our own routes out. IPv6 has no scopes, so all of it is read.
+    return Promise.all([routes(4, 'scope', 'link'), routes(4, 'default'), routes(6)]);
+  };
+  const tables = table === MAIN ? [MAIN] : [table, MAIN];
   const [addresses, ...lists] = await Promise.all([
     ip('-j', '-d', 'address', 'show'),
-    // The selectors keep thousands of our own routes out. IPv6 has no scopes, so all of it is read.
-    routes(4, 'scope', 'link'),
-    routes(4, 'default'),
-    routes(6),
+    ...tables.map(routesOf),
   ]);
-  return parseHostFacts({ addresses, routes: lists });
+  const facts = lists.map((routes) => parseHostFacts({ addresses, routes }));
+  return {
+    links: facts[0]?.links ?? [],
+    connected: facts.flatMap(({ connected }) => connected),
+    defaultRoutes: facts.flatMap(({ defaultRoutes }) => defaultRoutes),
+  };
 }
 
 function outputOf(result: RunResult, args: readonly string[]): string {

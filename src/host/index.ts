@@ -7,7 +7,7 @@ export {
   type ForwardWanted,
 } from './forward/index.ts';
 export { ensureForwarding, type ForwardingOutcome } from './forwarding.ts';
-export { acquireLock, type Lock } from './lock.ts';
+export { acquireLock, type Lock, lockHolder } from './lock.ts';
 export {
   type PreviousSubnets,
   readSubnetFile,
@@ -17,3 +17,4 @@ export {
 export { type HostSurroundings, surroundingsOf } from './surroundings.ts';
 export { type Notifier, systemdNotifier } from './systemd.ts';
 export { findUplink, type UplinkChoice, type UplinkOptions } from './uplink.ts';
+export { tableOfVrf } from './vrf.ts';

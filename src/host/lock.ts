@@ -2,6 +2,7 @@
  * One agent in a network namespace: a lock by an abstract Unix socket, which is per network namespace, as the routing
  * table is, and goes with its holder, also on kill -9. The holder tells its pid to whoever asks. It never blocks an exit.
  */
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export type Lock =
@@ -24,6 +25,44 @@ export async function acquireLock(name: string): Promise<Lock> {
       return { kind: 'taken', heldBy: answer === 'gone' ? undefined : answer };
     }
   }
+}
+
+export type Holder =
+  | { readonly kind: 'none' }
+  /** Undefined: it is there, but which process holds it cannot be seen from here. */
+  | { readonly kind: 'held'; readonly pid: number | undefined };
+
+/**
+ * Who holds a lock, by a pid that is proven: an abstract socket has no owner, so anybody may have taken the name and tell
+ * any pid. What counts is that the process has the listening socket open. `proc` is the proc file system.
+ */
+export async function lockHolder(name: string, proc = '/proc'): Promise<Holder> {
+  const inodes = listening(await readFile(`${proc}/net/unix`, 'utf8'), `@hostgw/${name}`);
+  if (inodes.size === 0) return { kind: 'none' };
+  for (const pid of (await readdir(proc)).filter((entry) => /^\d+$/.test(entry)))
+    if (await hasSocket(`${proc}/${pid}/fd`, inodes)) return { kind: 'held', pid: Number(pid) };
+  return { kind: 'held', pid: undefined };
+}
+
+/** `Num RefCount Protocol Flags Type St Inode Path`; the flag 0x10000 is __SO_ACCEPTCON. */
+function listening(table: string, path: string): ReadonlySet<string> {
+  const inodes = new Set<string>();
+  for (const line of table.split('\n')) {
+    const [, , , flags = '', , , inode = '', name = ''] = line.trim().split(/\s+/);
+    // Some runtimes bind with the zeros behind the name, which are printed as @.
+    if (name.replace(/@+$/, '') !== path) continue;
+    if ((Number.parseInt(flags, 16) & 0x10000) !== 0) inodes.add(`socket:[${inode}]`);
+  }
+  return inodes;
+}
+
+async function hasSocket(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
+  // Processes end while we look, and those of others are not ours to look into.
+  const entries = await readdir(folder).catch(() => []);
+  const targets = await Promise.all(
+    entries.map((entry) => readlink(`${folder}/${entry}`).catch(() => '')),
+  );
+  return targets.some((target) => sockets.has(target));
 }
 
 /** Undefined if the name is taken. */

@@ -1,7 +1,9 @@
 /** Routes: desired against actual, and the drivers that read and write the kernel's. */
-
+export type { DeviceLink } from './links.ts';
+export { type MetricChoice, RouteMetrics } from './metric.ts';
 export { nativeNotify } from './native/index.ts';
 export * from './open.ts';
+export { IN_PLACE } from './peer.ts';
 export { Reconciler } from './reconciler.ts';
 export * from './reconcilerTypes.ts';
 export * from './run.ts';

@@ -166,7 +166,9 @@ function installed(around: Circumstances): Told {
   return { state: 'installed', reason };
 }
 
-const INSTALLED: Told = { state: 'installed', reason: 'The route is in place.' };
+/** The reason of a peer that is `installed` with nothing more to say. */
+export const IN_PLACE = 'The route is in place.';
+const INSTALLED: Told = { state: 'installed', reason: IN_PLACE };
 const PENDING: Told = { state: 'pending', reason: 'The route is being written.' };
 const UNSEEN: Told = {
   state: 'pending',

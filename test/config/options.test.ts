@@ -16,6 +16,24 @@ describe("the agent's options", () => {
     assert.equal(options.renewMarginMs, 3_600_000);
   });
 
+  test('name a table by number or VRF, and a source in each family', () => {
+    const table = (word: string) => agentOptions(flags({ 'route-table': [word] }), {}).routeTable;
+    assert.deepEqual(['main', '254', '1', '4294967295', 'blue'].map(table), [
+      254,
+      254,
+      1,
+      4_294_967_295,
+      'blue',
+    ]);
+    const sources = (...words: string[]) =>
+      agentOptions(flags({ 'route-src': words }), {}).routeSources.map(({ text }) => text);
+    assert.deepEqual(sources('10.0.0.1', 'fd00::1'), ['10.0.0.1', 'fd00::1']);
+    assert.deepEqual(sources('fd00::1, 10.0.0.1'), ['fd00::1', '10.0.0.1']);
+    assert.deepEqual(sources(), []);
+    const { routeMetrics, dryRun, timeoutMs } = agentOptions(none, {});
+    assert.deepEqual([routeMetrics, dryRun, timeoutMs], ['auto', false, 10_000]);
+  });
+
   test('come from the flag before the environment before the default', () => {
     const env = {
       FLANNELD_ETCD_PREFIX: '/env',
@@ -54,6 +72,22 @@ describe("the agent's options", () => {
       {},
       /^--route-protocol is "4": it must be a whole number from 5 to 255$/,
     ],
+    [{ 'route-metrics': ['1'] }, {}, /^--route-metrics is "1": it must be one of auto, 0, spread$/],
+    [
+      { 'route-table': ['0'] },
+      {},
+      /^--route-table is "0": it must be a number from 1 to 4294967295, or the name of a VRF device$/,
+    ],
+    [{ 'route-table': ['4294967296'] }, {}, /^--route-table is "4294967296"/],
+    [{}, { FLANNELD_ROUTE_TABLE: 'a name too long' }, /^FLANNELD_ROUTE_TABLE is "a name too long"/],
+    [{ 'route-src': ['eth0'] }, {}, /^--route-src is "eth0": it must be an address of a host$/],
+    [{ 'route-src': ['224.0.0.1'] }, {}, /^--route-src is "224.0.0.1"/],
+    [
+      { 'route-src': ['10.0.0.1', '10.0.0.2'] },
+      {},
+      /^--route-src names two IPv4 addresses: it must be one$/,
+    ],
+    [{ timeout: ['0'] }, {}, /^--timeout is "0": it must be a whole number from 1 to 3600$/],
     [{ 'public-ip': ['host'] }, {}, /^--public-ip is "host": it must be an IPv4 address$/],
     [{ 'etcd-prefix': ['net'] }, {}, /^--etcd-prefix is "net": it must be an etcd key/],
     [{ 'etcd-certfile': ['a'] }, {}, /belong together/],
