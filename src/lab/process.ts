@@ -76,6 +76,8 @@ export class LabProcess {
     const pid = this.pid;
     if (pid === undefined) return false;
     try {
+      // nsenter stops itself when its child is stopped, and would then neither reap it nor end.
+      if (signal === 'SIGCONT') this.#child.kill(signal);
       return process.kill(pid, signal);
     } catch {
       return false;
