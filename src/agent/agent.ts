@@ -48,8 +48,7 @@ export class Agent {
   }
 
   /**
-   * Runs until the signal aborts; the routes stay. Rejects with HostUnusable, or with what the host's tools
-   * say, if there is nothing that waiting could help with.
+   * Runs until the signal aborts; the routes stay. Rejects with HostUnusable if there is nothing that waiting could help with.
    */
   async run(): Promise<void> {
     const found = await awaitUplink(

@@ -249,11 +249,11 @@ export async function awaitUplink(
         ports.log.info(announced(choice));
         return { facts, uplink: choice };
       }
-      if (!choice.canWait) throw hopeless(choice.reason);
+      if (!choice.canWait) throw new Error(choice.reason);
       reason = choice.reason;
     } catch (error) {
       if (signal.aborted) return undefined;
-      throw error;
+      throw hopeless(sentenceOf(error));
     }
     if (reason !== said) ports.log.warn(`waiting for an external interface: ${reason}`);
     said = reason;

@@ -45,6 +45,8 @@ export async function runAgent(
   signal: AbortSignal,
   onConfirm: (listener: () => void) => void,
 ): Promise<void> {
+  // Whoever read our log has gone (EPIPE): the routes matter more. Without a listener Node and Deno would end here.
+  process.stderr.on('error', () => undefined);
   const log = openLog({
     format: options.logFormat,
     verbosity: options.verbosity,
