@@ -161,6 +161,29 @@ describe('an agent that starts again', () => {
     await world.close();
   });
 
+  test('never routes away the subnet that its disk names, whoever has the key', async () => {
+    const world = new AgentWorld();
+    const [host] = await world.fleet(2);
+    assert.ok(host !== undefined);
+    const { subnet, key } = host;
+    await host.stop();
+    const value = world.etcd.store.get(key)?.value ?? '';
+    host.move('10.10.10.77');
+    // Its former address, under an etcd lease that is not its own: whose it is cannot be known.
+    world.etcd.store.grant('999', 86_400);
+    world.etcd.put(key, value, '999');
+    host.start();
+    await world.run(60_000);
+    assert.match(host.readyz(), /"lease"/);
+    assert.deepEqual(
+      host.routes().filter((route) => route.startsWith(`${subnet} `)),
+      [],
+    );
+    world.etcd.delete(key);
+    await world.until('it has its key again', () => host.ready && host.subnet === subnet);
+    await world.close();
+  });
+
   test('routes what changed while it was away, and nothing else', async () => {
     const world = new AgentWorld();
     const [host, leaves] = await world.fleet(4);
