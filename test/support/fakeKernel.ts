@@ -16,6 +16,7 @@ import {
 import { fakeDriver } from './fakeDriver.ts';
 import { FakeFailures } from './fakeFailures.ts';
 import { FakeHints } from './fakeHints.ts';
+import { FakeNeighbours } from './fakeNeighbours.ts';
 import { checkAdd, type FakeAddress, type FakeLink, interfaceAddress } from './fakeNexthop.ts';
 import { type ForeignRoute, lineOf, textOf, wholeRoute } from './fakeRoute.ts';
 import { FakeTable, kernelRouteOf } from './fakeTable.ts';
@@ -45,6 +46,13 @@ export class FakeKernel {
   #addresses: FakeAddress[] = [];
   readonly #queue: { readonly name: string; readonly work: () => void }[] = [];
   readonly #hints = new FakeHints((work) => this.#enqueue('hint', work));
+  readonly neighbours = new FakeNeighbours({
+    isLive: (device) => {
+      const link = this.#links.get(device);
+      return link?.up && link.carrier;
+    },
+    call: (name, work) => this.#call(name, work),
+  });
   readonly #auto: boolean;
   #lastIndex = 1;
 
@@ -54,7 +62,7 @@ export class FakeKernel {
 
   /** A driver onto this kernel. Several may be open at once. */
   driver(): RouteDriver {
-    return fakeDriver({
+    const routes = fakeDriver({
       failures: this.failures,
       hints: this.#hints,
       call: (name, work) => this.#call(name, work),
@@ -62,6 +70,7 @@ export class FakeKernel {
       dump: (filter, taken) => this.dumpNow(filter, taken),
       apply: (ops) => this.applyNow(ops),
     });
+    return { ...routes, neighbours: this.neighbours.driver() };
   }
 
   /** What calls wait for their step, oldest first. */
@@ -126,6 +135,7 @@ export class FakeKernel {
     const before = this.#link(index);
     const after = { ...before, ...change };
     this.#links.set(index, after);
+    if (!after.up || !after.carrier) this.neighbours.flush(index);
     if (before.up && !after.up) {
       this.#addresses = this.#addresses.filter((a) => a.device !== index || a.address.family === 4);
       this.#vanish((route) => route.device === index);

@@ -7,6 +7,7 @@ import { systemClock } from '../../core/index.ts';
 import type { Family } from '../../ip/index.ts';
 import { containsPrefix } from '../../ip/index.ts';
 import { checkOps } from '../checkOps.ts';
+import type { NeighbourDriver } from '../neighbours/types.ts';
 import {
   type ApplyResult,
   type DumpFilter,
@@ -18,9 +19,10 @@ import {
 } from '../types.ts';
 import { batchInput, batchResult } from './batch.ts';
 import { checkIproute2, type IpCommand, ipCommand } from './command.ts';
-import { type Links, parseLinks, parseRoutes } from './dump.ts';
+import { type Links, parseLinks, parseRoutes, sameLinks } from './dump.ts';
 import { EVERYTHING, hintOfLines } from './events.ts';
 import { IpMonitor, type MonitorOptions } from './monitor.ts';
+import { ipNeighbours } from './neighbours.ts';
 
 export interface IpDriverOptions {
   readonly log: Log;
@@ -55,6 +57,7 @@ async function monitorCommand(file: string): Promise<MonitorOptions['command']> 
 
 class IpDriver implements RouteDriver {
   readonly name = 'ip';
+  readonly neighbours: NeighbourDriver;
   readonly #ip: IpCommand;
   readonly #command: MonitorOptions['command'];
   readonly #options: IpDriverOptions;
@@ -69,6 +72,12 @@ class IpDriver implements RouteDriver {
     this.#ip = ip;
     this.#command = command;
     this.#options = options;
+    this.neighbours = ipNeighbours({
+      ip,
+      links: async () => this.#links ?? (await this.#readLinks()),
+      word: deviceName,
+      inTurn: (work) => this.#inTurn(work),
+    });
   }
 
   async dump(filter: DumpFilter): Promise<readonly KernelRoute[]> {
@@ -98,13 +107,18 @@ class IpDriver implements RouteDriver {
     this.#refuseClosed();
     checkOps(ops);
     if (ops.length === 0) return { kind: 'complete', failures: [] };
-    const batch = this.#turn.then(async () => {
+    return this.#inTurn(async () => {
       const links = this.#links ?? (await this.#readLinks());
       const input = batchInput(ops, (index) => deviceName(index, links));
       return batchResult(ops, await this.#ip(['-force', '-batch', '-'], input));
     });
-    this.#turn = batch.catch(() => {});
-    return batch;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.#refuseClosed();
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
   }
 
   async listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void> {
@@ -179,10 +193,6 @@ function deviceName(index: number, links: Links): string {
   throw new RouteDriverError(
     `no way to name device ${index} to ip: another device is called ${byIndex}`,
   );
-}
-
-function sameLinks(a: Links, b: Links): boolean {
-  return a.size === b.size && [...a].every(([name, index]) => b.get(name) === index);
 }
 
 function sees(filter: DumpFilter, route: KernelRoute): boolean {

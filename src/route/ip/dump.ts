@@ -12,8 +12,8 @@ import { type KernelRoute, PROTOCOL_BOOT, RouteDriverError, TYPE_UNICAST } from 
 /** Interface indexes by name. */
 export type Links = ReadonlyMap<string, number>;
 
-/** What `ip` prints of a link, a route or a next hop, as far as it is read. */
-interface Row {
+/** What `ip` prints of a link, a route, a next hop or a neighbour, as far as it is read. */
+export interface Row {
   readonly ifname?: unknown;
   readonly ifindex?: unknown;
   readonly dst?: unknown;
@@ -29,10 +29,18 @@ interface Row {
   readonly prefsrc?: unknown;
   readonly flags?: unknown;
   readonly nexthops?: unknown;
+  readonly state?: unknown;
+  readonly extern_learn?: unknown;
+  readonly managed?: unknown;
 }
 
 export function parseLinks(json: string): Links {
   return new Map(rowsOf(json).map((row) => [text(row, 'ifname'), number(row, 'ifindex', 0)]));
+}
+
+/** Whether every name stands for the same index in both. */
+export function sameLinks(a: Links, b: Links): boolean {
+  return a.size === b.size && [...a].every(([name, index]) => b.get(name) === index);
 }
 
 /** The routes of `family` in the order printed; rows of another family are left out. */
@@ -94,7 +102,7 @@ function nexthopOf(row: Row, links: Links): Pick<KernelRoute, 'gateway' | 'devic
   };
 }
 
-function deviceOf(name: string, links: Links): number {
+export function deviceOf(name: string, links: Links): number {
   const index = links.get(name) ?? Number(/^if(\d+)$/.exec(name)?.[1] ?? Number.NaN);
   if (Number.isNaN(index)) throw misread(`device ${name} is not among the links`);
   return index;
@@ -118,7 +126,7 @@ const DEFAULT: Readonly<Record<Family, Prefix>> = {
   6: prefixOf({ family: 6, value: 0n, text: '::' }, 0),
 };
 
-function rowsOf(json: string): Row[] {
+export function rowsOf(json: string): Row[] {
   // iproute2 before 5.0 prints nothing at all where there is nothing to show.
   if (json.trim() === '') return [];
   try {
@@ -140,14 +148,14 @@ function rowOf(value: unknown): Row {
   return { ...value };
 }
 
-function text(row: Row, name: keyof Row): string {
+export function text(row: Row, name: keyof Row): string {
   const value = row[name];
   if (typeof value !== 'string') throw misread(`${name} ${String(value)}`);
   return value;
 }
 
 /** Numbers come as numbers, as strings with -N, and the type of service in hex. */
-function number(row: Row, name: keyof Row, absent: number): number {
+export function number(row: Row, name: keyof Row, absent: number): number {
   const value = row[name];
   if (value === undefined) return absent;
   const parsed = value === '' ? Number.NaN : Number(value);
@@ -155,12 +163,12 @@ function number(row: Row, name: keyof Row, absent: number): number {
   return parsed;
 }
 
-function address(row: Row, name: keyof Row): Address {
+export function address(row: Row, name: keyof Row): Address {
   const parsed = parseAddress(text(row, name));
   if (parsed === undefined) throw misread(`${name} ${String(row[name])}`);
   return parsed;
 }
 
-function misread(what: string): RouteDriverError {
+export function misread(what: string): RouteDriverError {
   return new RouteDriverError(`ip printed what this driver cannot read: ${what}`);
 }

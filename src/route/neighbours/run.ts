@@ -1,0 +1,52 @@
+/** The neighbour keeper at work on a driver: performs its dumps and batches and feeds back what came of them. */
+import { type Clock, drive, type Send } from '../../core/index.ts';
+import type { NeighbourKeeper } from './keeper.ts';
+import type { KeeperInput, KeeperOutput } from './keeperTypes.ts';
+import type { NeighbourDriver } from './types.ts';
+
+/** What the agent is told: everything but the dumps and batches, which are performed here. */
+export type NeighbourReport = Exclude<KeeperOutput, { type: 'dump' | 'apply' }>;
+
+export interface RunKeeperOptions {
+  readonly driver: NeighbourDriver;
+  readonly core: NeighbourKeeper;
+  readonly clock: Clock;
+  /** Ends the work; the entries stay, as the routes do. */
+  readonly signal: AbortSignal;
+  readonly onReport: (report: NeighbourReport) => void;
+}
+
+/** Returns what feeds the keeper. Nothing happens before its first input. */
+export function runKeeper({
+  driver,
+  core,
+  clock,
+  signal,
+  onReport,
+}: RunKeeperOptions): Send<KeeperInput> {
+  const perform = (output: KeeperOutput): void => {
+    if (output.type === 'dump') {
+      const { attempt, filter } = output;
+      answer(
+        async () => ({ type: 'dumped', attempt, view: await driver.dump(filter) }),
+        (reason) => ({ type: 'dumpFailed', attempt, reason }),
+      );
+    } else if (output.type === 'apply') {
+      const { attempt, ops } = output;
+      answer(
+        async () => ({ type: 'applied', attempt, result: await driver.apply(ops) }),
+        (reason) => ({ type: 'applyFailed', attempt, reason }),
+      );
+    } else onReport(output);
+  };
+  const answer = (
+    call: () => Promise<KeeperInput>,
+    failed: (reason: string) => KeeperInput,
+  ): void => {
+    void call().then(send, (error: unknown) => {
+      send(failed(error instanceof Error ? error.message : String(error)));
+    });
+  };
+  const send = drive(core, perform, clock, signal);
+  return send;
+}
