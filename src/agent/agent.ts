@@ -19,6 +19,10 @@ export class HostUnusable extends Error {
   override readonly name = 'HostUnusable';
 }
 
+const UNTRIED = 'firewall and subnet file have not been tried yet';
+/** What lease and peers are, they have said themselves; the end of the setup is `ready`. */
+const UNSAID: ReadonlySet<string> = new Set(['lease', 'peers', 'setup']);
+
 interface Sides {
   readonly lease: LeaseSide;
   readonly route: RouteSide;
@@ -45,6 +49,7 @@ export class Agent {
     this.#crowd = new Crowd(ports.log, ports.clock, signal);
     this.health = new Health((condition, code) => this.#tell(condition, code));
     this.health.set({ code: 'lease', sentence: 'no subnet is held yet', blocking: true });
+    this.health.set({ code: 'setup', sentence: UNTRIED, blocking: true });
   }
 
   /**
@@ -205,6 +210,7 @@ export class Agent {
     await this.#sides.host.hold(held, range);
     if (this.#ready || this.#signal.aborted) return;
     this.#ready = true;
+    this.health.clear('setup');
     log.info('ready');
     await host.notifier.ready(this.#statusText());
   }
@@ -234,15 +240,14 @@ export class Agent {
 
   #tell(condition: Condition | undefined, code: string): void {
     const { log, host } = this.#ports;
-    // What lease and peers are, they have said themselves.
-    if (code !== 'lease' && code !== 'peers') {
+    if (!UNSAID.has(code)) {
       if (condition === undefined) log.info(`${code}: in order again`);
       // The session has said it of the endpoint; what it means for this host is new.
       else if (code === 'etcd' && condition.sentence === this.#ports.etcd.status().trouble)
         log.warn('etcd: no live view of the leases: routes and subnet stay as they are');
       else log.warn(`${code}: ${condition.sentence}`);
     }
-    if (this.#ready) void host.notifier.status(this.#statusText());
+    if (this.#ready && code !== 'setup') void host.notifier.status(this.#statusText());
   }
 
   #unsavedText(reason: string): string {

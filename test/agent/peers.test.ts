@@ -49,7 +49,7 @@ describe('peers', () => {
     assert.match(host.readyz(), /"sweep-held","sentence":"4 of 4 peers/);
     for (const peer of peers) peer.start();
     await all.until('the hold ends', () => /"conditions":\[\]/.test(host.readyz()));
-    assert.ok(all.converged);
+    await all.until('the peers are ready again', () => all.converged);
     assert.deepEqual(host.writes(), writes);
     const told = host.log.lines.filter((line) => /^(warn|info) sweep-held/.test(line));
     assert.equal(told.length, 2, told.join('\n'));

@@ -64,6 +64,17 @@ describe('an agent that starts', () => {
     await world.close();
   });
 
+  test('is not ready by readyz before it is by READY', async () => {
+    const world = new AgentWorld();
+    const host = world.agent({ address: '10.10.10.101' });
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    await world.until('the subnet is held', () => host.subnet !== undefined);
+    assert.match(host.readyz(), /"ready":false.*firewall and subnet file have not been tried yet/);
+    await world.until('ready', () => host.ready);
+    assert.equal(host.machine.deeds.at(-1), 'READY');
+    await world.close();
+  });
+
   test('keeps running where forwarding cannot be turned on, and says so', async () => {
     const world = new AgentWorld();
     const host = world.agent({ address: '10.10.10.101' });
