@@ -220,7 +220,8 @@ export class Agent {
     // What is wrong with the config has been said, and that it changes nothing for us.
     const said = this.health.has('config') && (status === 'held' || status === 'waiting');
     if (said) log.debug(sentence);
-    else if (status === 'superseded') log.error(sentence);
+    else if (status === 'superseded')
+      this.#crowd.say('error', sentence, 'times our key has changed its owner');
     else if (status === 'doubtful' || status === 'full') log.warn(sentence);
     else log.info(sentence);
     if (status === 'held') {

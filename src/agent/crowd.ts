@@ -7,7 +7,7 @@ import type { Cancel, Clock, Log } from '../core/index.ts';
 const NAMED = 20;
 const WINDOW_MS = 5_000;
 
-type Level = 'info' | 'warn';
+type Level = 'info' | 'warn' | 'error';
 
 interface Kind {
   readonly level: Level;
