@@ -38,3 +38,10 @@ try {
   // The library has printed its sentence; it ends with 1 where the usage is wrong.
   process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
 }
+// What the runtime still has open (a connection to an etcd that does not answer) must not hold up the end.
+await Promise.all([process.stdout, process.stderr].map(flushed));
+process.exit();
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => void stream.write('', () => resolve()));
+}

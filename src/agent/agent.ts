@@ -8,11 +8,12 @@ import type { Address } from '../ip/index.ts';
 import type { BookChanges, HeldSubnet, OwnStatus } from '../lease/index.ts';
 import { Crowd } from './crowd.ts';
 import { type Condition, Health } from './health.ts';
-import { awaitUplink, HostSide, type Uplink } from './hostSide.ts';
+import { HostSide } from './hostSide.ts';
 import { LeaseSide } from './leaseSide.ts';
 import type { AgentPorts } from './ports.ts';
 import { RouteSide } from './routeSide.ts';
 import { sentenceOf } from './sentence.ts';
+import { awaitUplink, type Uplink } from './uplink.ts';
 
 /** This host cannot run an agent until somebody changes something; the sentence says what. */
 export class HostUnusable extends Error {
@@ -22,6 +23,9 @@ export class HostUnusable extends Error {
 const UNTRIED = 'firewall and subnet file have not been tried yet';
 /** What lease and peers are, they have said themselves; the end of the setup is `ready`. */
 const UNSAID: ReadonlySet<string> = new Set(['lease', 'peers', 'setup']);
+
+/** The conditions that READY waits for. */
+const NEEDED = new Set(['lease', 'subnet-file']);
 
 interface Sides {
   readonly lease: LeaseSide;
@@ -38,6 +42,8 @@ export class Agent {
   #sides: Sides | undefined;
   #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
+  /** What the subnet needs of this host was tried. */
+  #carried = false;
   #ready = false;
   #watching = false;
   readonly #gateways = new Map<string, Address>();
@@ -58,6 +64,7 @@ export class Agent {
   async run(): Promise<void> {
     const found = await awaitUplink(
       this.#ports,
+      this.health,
       this.#signal,
       (reason) => new HostUnusable(reason),
     );
@@ -179,9 +186,10 @@ export class Agent {
   #moved(): void {
     if (this.#sides === undefined) return;
     const { host, lease, route } = this.#sides;
+    // The device first: what is judged anew goes through it.
+    route.setUplink(host.uplink);
     lease.setAddresses(addressesOf(host.uplink));
     lease.setSurroundings(host.surroundings);
-    route.setUplink(host.uplink);
   }
 
   #routes({ routes, statuses }: BookChanges, complete: boolean, suspect: boolean): void {
@@ -206,13 +214,20 @@ export class Agent {
     this.#held = held;
     const range = this.#config?.v4;
     if (range === undefined || this.#sides === undefined) return;
-    const { log, host } = this.#ports;
     await this.#sides.host.hold(held, range);
-    if (this.#ready || this.#signal.aborted) return;
+    this.#carried = true;
+    this.#readyIfSo();
+  }
+
+  /** Told once: whoever waits for it (Docker) needs the subnet and its file, and turns on forwarding itself. */
+  #readyIfSo(): void {
+    const { log, host } = this.#ports;
+    if (this.#ready || !this.#carried || this.#signal.aborted) return;
+    if (this.health.conditions.some(({ code, blocking }) => blocking && NEEDED.has(code))) return;
     this.#ready = true;
     this.health.clear('setup');
     log.info('ready');
-    await host.notifier.ready(this.#statusText());
+    void host.notifier.ready(this.#statusText());
   }
 
   #own(status: OwnStatus, sentence: string): void {
@@ -248,7 +263,9 @@ export class Agent {
         log.warn('etcd: no live view of the leases: routes and subnet stay as they are');
       else log.warn(`${code}: ${condition.sentence}`);
     }
-    if (this.#ready && code !== 'setup') void host.notifier.status(this.#statusText());
+    if (code === 'setup') return;
+    void host.notifier.status(this.#statusText());
+    if (condition === undefined) this.#readyIfSo();
   }
 
   #unsavedText(reason: string): string {

@@ -63,7 +63,9 @@ export function openLog(options: LogOptions): Log {
 }
 
 function patterns(secrets: readonly string[]): RedactionPattern[] {
+  // JSON writes a quote or a backslash in another way.
   const literal = secrets
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
     .filter((secret) => secret !== '')
     .map((secret) => ({
       pattern: new RegExp(escapeRegExp(secret), 'g'),

@@ -19,7 +19,14 @@ export interface HostPort {
   /** What tells this host from all others, whatever its address. */
   identity(): Promise<string>;
   facts(signal: AbortSignal): Promise<HostFacts>;
-  uplink(facts: HostFacts): Promise<UplinkChoice>;
+  /**
+   * The way to the other hosts. `current`: the one that is in use. Unless the user named an interface it is stayed
+   * with while it exists: a default route that moves (a VPN comes up) says nothing about the way to the peers.
+   */
+  uplink(
+    facts: HostFacts,
+    current: Extract<UplinkChoice, { kind: 'uplink' }> | undefined,
+  ): Promise<UplinkChoice>;
   ensureForwarding(uplink: string): Promise<ForwardingOutcome>;
   previousSubnets(): Promise<PreviousSubnets>;
   /** Resolves to whether anything was written. */

@@ -15,6 +15,7 @@ import {
   findUplink,
   readHostFacts,
   readSubnetFile,
+  stayWithUplink,
   systemdNotifier,
   tableOfVrf,
   writeSubnetFile,
@@ -36,8 +37,8 @@ const CAP_NET_ADMIN = 12n;
 const random: Random = Math.random;
 
 /**
- * Runs an agent until `signal` aborts; `onConfirm` is given what takes the operator's word. Rejects with RangeError (an option is wrong), OtherAgent or HostUnusable,
- * the last two after they were logged.
+ * Runs an agent until `signal` aborts; `onConfirm` is given what takes the operator's word. Rejects with RangeError if
+ * an option is wrong, else, after it was logged, with OtherAgent, HostUnusable or whatever went wrong.
  */
 export async function runAgent(
   options: AgentOptions,
@@ -68,9 +69,14 @@ export async function runAgent(
     log.error(sentenceOf(error));
     throw error;
   } finally {
-    await etcd.close();
+    await Promise.race([etcd.close(), systemPause(CLOSE_MS)]);
   }
 }
+
+/** An etcd that does not answer must not hold up the end. */
+const CLOSE_MS = 300;
+const systemPause = (ms: number): Promise<void> =>
+  new Promise((resolve) => void systemClock.at(systemClock.now() + ms, resolve));
 
 async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
   await checkRights();
@@ -82,9 +88,9 @@ async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
   }
   try {
     await work();
+    log.info('stopped; routes and subnet stay');
   } finally {
     await lock.release();
-    log.info('stopped; routes and subnet stay');
   }
 }
 
@@ -158,7 +164,10 @@ function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock):
     identity,
     table,
     facts: (signal) => readHostFacts(undefined, signal, table),
-    uplink: (facts) => findUplink(facts, uplinkOptions),
+    uplink: (facts, current) =>
+      current === undefined || options.iface.length + options.ifaceRegex.length > 0
+        ? findUplink(facts, uplinkOptions)
+        : Promise.resolve(stayWithUplink(facts, current, uplinkOptions)),
     ensureForwarding: (name) => ensureForwarding(name),
     previousSubnets: () => readSubnetFile(options.subnetFile),
     writeSubnetFile: (file) => writeSubnetFile(options.subnetFile, file),

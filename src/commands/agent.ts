@@ -63,7 +63,7 @@ async function start(
       return EXIT.usage;
     }
     if (error instanceof HostUnusable) return EXIT.host;
-    if (error instanceof OtherAgent) return EXIT.running;
-    throw error;
+    // It has been logged, whatever it was.
+    return error instanceof OtherAgent ? EXIT.running : EXIT.failed;
   }
 }

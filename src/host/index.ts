@@ -16,5 +16,5 @@ export {
 } from './subnetFile.ts';
 export { type HostSurroundings, surroundingsOf } from './surroundings.ts';
 export { type Notifier, systemdNotifier } from './systemd.ts';
-export { findUplink, type UplinkChoice, type UplinkOptions } from './uplink.ts';
+export { findUplink, stayWithUplink, type UplinkChoice, type UplinkOptions } from './uplink.ts';
 export { tableOfVrf } from './vrf.ts';

@@ -110,6 +110,21 @@ export function chooseUplink(
   };
 }
 
+/** The same interface as before, by name or, where it was renamed, by index, as it is now; another one never. */
+export function stayWithUplink(
+  facts: HostFacts,
+  current: { readonly name: string; readonly device: number },
+  options: UplinkOptions,
+): UplinkChoice {
+  const link =
+    facts.links.find(({ name }) => name === current.name) ??
+    facts.links.find(({ index }) => index === current.device);
+  if (link === undefined) return none(`${current.name} is not there; there are ${listed(facts)}.`);
+  const only = { ...options, iface: [link.name], ifaceRegex: [], ifaceCanReach: undefined };
+  const choice = chooseUplink(facts, only);
+  return choice.kind === 'uplink' ? { ...choice, how: 'as before' } : choice;
+}
+
 function findInterface(
   facts: HostFacts,
   options: UplinkOptions,

@@ -1,0 +1,133 @@
+/**
+ * What the host needs to carry the subnet: firewall rules, forwarding, the subnet file. Each is put right where it
+ * is not, and a failure is a condition until it is.
+ */
+import type { SubnetRange } from '../config/index.ts';
+import type { ForwardStatus } from '../host/index.ts';
+import type { Address } from '../ip/index.ts';
+import type { HeldSubnet } from '../lease/index.ts';
+import type { Health } from './health.ts';
+import type { AgentPorts } from './ports.ts';
+import { sentenceOf } from './sentence.ts';
+import { pause, type Uplink } from './uplink.ts';
+
+/** The firewall's programs cost more than all else together: routes come first, and a burst of peers is one change. */
+const FIREWALL_DELAY_MS = 200;
+
+export interface CarrierOptions {
+  readonly ipMasq: boolean;
+  readonly subnetFile: string;
+  readonly signal: AbortSignal;
+  readonly uplink: () => Uplink;
+}
+
+export class Carrier {
+  readonly #ports: AgentPorts;
+  readonly #options: CarrierOptions;
+  readonly #health: Health;
+  #gateways: readonly Address[] = [];
+  #held: { readonly lease: HeldSubnet; readonly range: SubnetRange } | undefined;
+  /** Settles when the change of the firewall that waits has been made. */
+  #firewallDue: Promise<void> | undefined;
+  #firewallTried = false;
+
+  constructor(ports: AgentPorts, options: CarrierOptions, health: Health) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#health = health;
+  }
+
+  get lease(): HeldSubnet | undefined {
+    return this.#held?.lease;
+  }
+
+  /** Where believed leases route to: their masquerading containers pass the firewall too. */
+  setGateways(gateways: readonly Address[]): void {
+    this.#gateways = gateways;
+    void this.#firewallSoon();
+  }
+
+  /** Makes the host carry the subnet. Resolves when all was tried. */
+  async hold(lease: HeldSubnet, range: SubnetRange): Promise<void> {
+    this.#held = { lease, range };
+    // The guard before the way that it guards, and both before the file: whoever starts Docker by that
+    // finds the way in open to peers and shut to others.
+    await this.#firewallSoon();
+    await this.again();
+  }
+
+  /** The uplink is another one, or has another name. */
+  async moved(): Promise<void> {
+    await Promise.all([this.#firewallSoon(), this.again()]);
+  }
+
+  /** Looks at what the firewall's own watch does not: puts back what somebody else turned off or deleted. */
+  async again(): Promise<void> {
+    if (this.#held === undefined || this.#options.signal.aborted) return;
+    if (this.#firewallTried) await this.#ensureForwarding();
+    await this.#writeSubnetFile();
+  }
+
+  async #ensureForwarding(): Promise<void> {
+    const outcome = await this.#ports.host
+      .ensureForwarding(this.#options.uplink().name)
+      .catch((error: unknown) => ({ kind: 'failed', reason: sentenceOf(error) }) as const);
+    if (outcome.kind === 'failed')
+      return this.#health.set({ code: 'forwarding', sentence: outcome.reason, blocking: true });
+    this.#health.clear('forwarding');
+    for (const change of outcome.changes) this.#ports.log.info(change);
+  }
+
+  #firewallSoon(): Promise<void> {
+    const { signal } = this.#options;
+    this.#firewallDue ??= pause(this.#ports, FIREWALL_DELAY_MS, signal).then(() => {
+      this.#firewallDue = undefined;
+      return this.#ensureFirewall();
+    });
+    return this.#firewallDue;
+  }
+
+  async #ensureFirewall(): Promise<void> {
+    const { forwardRules } = this.#ports.host;
+    const held = this.#held;
+    const { signal, uplink } = this.#options;
+    if (held?.lease.subnet === undefined || signal.aborted) return;
+    const first = !this.#firewallTried;
+    this.#firewallTried = true;
+    if (forwardRules === undefined) return;
+    const wanted = {
+      uplink: uplink().name,
+      network: held.range.network,
+      subnet: held.lease.subnet,
+      gateways: this.#gateways,
+    };
+    try {
+      this.#tellFirewall(await forwardRules.ensure(wanted, signal));
+    } catch (error) {
+      if (!signal.aborted) this.#tellFirewall({ kind: 'failed', reason: sentenceOf(error) });
+    }
+    if (first && !signal.aborted)
+      forwardRules.watch((status) => this.#tellFirewall(status), signal);
+  }
+
+  #tellFirewall(status: ForwardStatus): void {
+    if (status.kind === 'open') return this.#health.clear('firewall');
+    const blocking = status.kind === 'failed';
+    this.#health.set({ code: 'firewall', sentence: status.reason, blocking });
+  }
+
+  async #writeSubnetFile(): Promise<void> {
+    const held = this.#held;
+    if (held?.lease.subnet === undefined) return;
+    const v4 = { network: held.range.network, subnet: held.lease.subnet };
+    const { ipMasq, subnetFile, uplink } = this.#options;
+    try {
+      const { mtu } = uplink();
+      const written = await this.#ports.host.writeSubnetFile({ v4, v6: undefined, mtu, ipMasq });
+      this.#health.clear('subnet-file');
+      if (written) this.#ports.log.info(`wrote ${subnetFile}`);
+    } catch (error) {
+      this.#health.set({ code: 'subnet-file', sentence: sentenceOf(error), blocking: true });
+    }
+  }
+}
