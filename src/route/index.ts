@@ -2,6 +2,7 @@
 export type { DeviceLink } from './links.ts';
 export { type MetricChoice, RouteMetrics } from './metric.ts';
 export { nativeNotify } from './native/index.ts';
+export * from './neighbours/index.ts';
 export * from './open.ts';
 export { IN_PLACE } from './peer.ts';
 export { Reconciler } from './reconciler.ts';

@@ -14,6 +14,9 @@ import { run } from '../../src/core/index.ts';
 
 export type Case = (name: string, body: () => Promise<void>) => void;
 
+/** What a case prints behind this is shown, also from within. */
+export const FIGURES = 'figures: ';
+
 interface Outcome {
   readonly name: string;
   readonly error?: string;
@@ -83,6 +86,9 @@ async function runInside(file: string) {
     });
     const lines = existsSync(results) ? readFileSync(results, 'utf8').trimEnd().split('\n') : [];
     const outcomes = lines.map((line): Outcome => JSON.parse(line));
+    for (const line of said.stdout.split('\n')) {
+      if (line.startsWith(FIGURES)) process.stdout.write(`${line}\n`);
+    }
     return {
       outcomes: new Map(outcomes.map((outcome) => [outcome.name, outcome])),
       output: `${said.stdout}${said.stderr}`,

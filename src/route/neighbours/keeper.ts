@@ -21,9 +21,10 @@ import { type Neighbour, type NeighbourOp, type NeighbourView, neighbourText } f
 /** Each new entry is a broadcast: so many at a time, so far apart. */
 const BATCH_MAX = 500;
 const BATCH_GAP_MS = 100;
-/** How often the states are looked at; and how soon after new entries, which fail after 3 s. */
+/** How often the states are looked at; and when after new entries: once who answers has, and who fails has after 3 s. */
 const POLL_MS = 10_000;
-const FIRST_POLL_MS = 4_000;
+const ANSWERED_MS = 1_000;
+const FAILED_MS = 4_500;
 /** A delete and an adoption name no owner: they follow a look at whose entry it is by no more than this. */
 const FRESH_MS = 1_000;
 const RETRY = { firstMs: 500, maxMs: 30_000 };
@@ -53,6 +54,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
   /** Entries of ours may be there from an earlier run, whatever the mode: look once. */
   #askedAt = Number.NEGATIVE_INFINITY;
   #pollAt = Number.POSITIVE_INFINITY;
+  #failedAt = Number.NEGATIVE_INFINITY;
   #seenAt = Number.NEGATIVE_INFINITY;
   #notBefore = Number.NEGATIVE_INFINITY;
   #failures = 0;
@@ -160,7 +162,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
     this.#looks.clear();
     for (const entry of this.#entries.ours) this.#looks.set(neighbourText(entry), entry);
     if (!this.#active) return;
-    this.#pollAt = now + POLL_MS;
+    this.#pollAt = now < this.#failedAt ? this.#failedAt : now + POLL_MS;
     for (const [key, neighbour] of this.#entries.wanted) this.#looks.set(key, neighbour);
     this.#observe((key, neighbour) => this.#entries.stateOf(key, neighbour), now);
   }
@@ -206,7 +208,10 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
     }
     const anyDone = failures.size < ops.length;
     if (anyDone) this.#pace.worked();
-    if (anyDone && this.#active) this.#pollAt = now + FIRST_POLL_MS;
+    if (anyDone && this.#active) {
+      this.#pollAt = now + ANSWERED_MS;
+      this.#failedAt = now + FAILED_MS;
+    }
     if (this.#support.kind !== 'untried') return;
     // Nothing more is written before a dump has shown what became of the first entry.
     this.#looks.clear();
