@@ -1,7 +1,7 @@
 /**
  * The desired side: turns changes of the leases into wishes of the tracker, and keeps those that a hold protects.
  */
-import type { Prefix } from '../ip/index.ts';
+import type { Address, Prefix } from '../ip/index.ts';
 import { Hold, type Loss } from './hold.ts';
 import { type MetricPolicy, RouteMetrics } from './metric.ts';
 import { storedMetric } from './plan.ts';
@@ -12,7 +12,7 @@ import type {
   ReconcilerOutput,
   WantedRoute,
 } from './reconcilerTypes.ts';
-import type { Tracker } from './tracker.ts';
+import type { Tracked, Tracker } from './tracker.ts';
 import type { Route } from './types.ts';
 
 const HOLD_MS = 600_000;
@@ -25,14 +25,14 @@ export class Desired {
   readonly #hold: Hold;
   readonly #metrics: MetricPolicy;
   readonly #say: (news: DesiredNews) => void;
-  readonly #look: (key: string) => void;
+  readonly #look: (tracked: Tracked) => void;
   #swept = false;
 
   /** `look` is called for each prefix about which something changed, `say` when a hold begins or ends, or metrics change. */
   constructor(
     options: ReconcilerOptions,
     tracker: Tracker,
-    look: (key: string) => void,
+    look: (tracked: Tracked) => void,
     say: (news: DesiredNews) => void,
   ) {
     this.#options = options;
@@ -55,23 +55,29 @@ export class Desired {
   /** Prefixes that return come first and new ones last, so that "more than half" is of the peers there were. */
   change(changes: readonly DesiredChange[], now: number, suspect: boolean): void {
     const losses: Loss[] = [];
-    const fresh: [Prefix, WantedRoute][] = [];
-    for (const [key, { prefix, route }] of new Map(changes.map((c) => [c.prefix.text, c]))) {
-      const wish = this.#tracker.get(key)?.wish;
+    const fresh: [Tracked, WantedRoute][] = [];
+    const last = new Map<string, DesiredChange>();
+    for (const change of changes) last.set(change.prefix.text, change);
+    for (const [key, { prefix, route }] of last) {
       if (route === undefined) {
+        const wish = this.#tracker.get(prefix)?.wish;
         if (wish !== undefined && !this.#hold.holds(key)) losses.push({ prefix, wish });
-      } else if (this.#changing(() => this.#hold.returned(key, now)) || wish !== undefined) {
-        this.#want(prefix, this.#routeOf(prefix, route));
-      } else fresh.push([prefix, route]);
+        continue;
+      }
+      const tracked = this.#tracker.of(prefix);
+      const returned = this.#changing(() => this.#hold.returned(key, now));
+      if (returned || tracked.wish !== undefined) this.#want(tracked, this.#routeOf(prefix, route));
+      else fresh.push([tracked, route]);
     }
-    for (const { prefix } of losses) this.#want(prefix, undefined);
+    for (const { prefix } of losses) this.#want(this.#tracker.of(prefix), undefined);
     const left = this.#tracker.wanted;
     const held = this.#changing(() => this.#hold.lose(losses, left, now, suspect));
     // Those that went before their number was too great are put back.
-    for (const { prefix, wish } of held) this.#want(prefix, wish && this.#metered(wish));
-    for (const [prefix, route] of fresh) {
-      this.#hold.came(prefix.text, now);
-      this.#want(prefix, this.#routeOf(prefix, route));
+    for (const { prefix, wish } of held)
+      this.#want(this.#tracker.of(prefix), wish && this.#metered(wish));
+    for (const [tracked, route] of fresh) {
+      this.#hold.came(tracked.prefix.text, now);
+      this.#want(tracked, this.#routeOf(tracked.prefix, route));
     }
     this.#turnMetrics();
   }
@@ -80,20 +86,21 @@ export class Desired {
   sweep(now: number): void {
     if (this.#swept) return;
     this.#swept = true;
-    const own = [...this.#tracker.all()].filter(([, tracked]) => tracked.own > 0);
+    const own = [...this.#tracker.all()].filter((tracked) => tracked.own > 0);
     const unwanted = own
-      .filter(([, { wish }]) => wish === undefined)
-      .map(([, { prefix }]): Loss => ({ prefix, wish: undefined }));
+      .filter(({ wish }) => wish === undefined)
+      .map(({ prefix }): Loss => ({ prefix, wish: undefined }));
     this.#changing(() => this.#hold.sweep(unwanted, own.length, now));
-    for (const key of this.#tracker.pending) this.#look(key);
+    for (const tracked of this.#tracker.all()) if (tracked.plan.ops.length > 0) this.#look(tracked);
   }
 
   /** Ends the hold, if there is one: what it held goes. */
   end(why: HoldEnd): void {
     if (this.#hold.until === undefined) return;
     for (const { prefix, wish } of this.#hold.end()) {
-      if (wish !== undefined) this.#want(prefix, undefined);
-      this.#look(prefix.text);
+      const tracked = this.#tracker.of(prefix);
+      if (wish !== undefined) this.#want(tracked, undefined);
+      this.#look(tracked);
     }
     this.#say({ type: 'holdCleared', why });
     this.#turnMetrics();
@@ -104,10 +111,10 @@ export class Desired {
     this.#changing(() => this.#hold.release(key, now));
   }
 
-  #want(prefix: Prefix, wish: Route | undefined): void {
-    this.#metrics.moved(this.#tracker.get(prefix.text)?.wish?.gateway, wish?.gateway);
-    this.#tracker.want(prefix, wish);
-    this.#look(prefix.text);
+  #want(tracked: Tracked, wish: Route | undefined): void {
+    this.#metrics.moved(tracked.wish?.gateway, wish?.gateway);
+    this.#tracker.want(tracked, wish);
+    this.#look(tracked);
   }
 
   /** Does something to the hold, and says so if that began or ended one. */
@@ -120,16 +127,19 @@ export class Desired {
     return result;
   }
 
-  #routeOf(prefix: Prefix, wanted: WantedRoute): Route {
+  #routeOf(prefix: Prefix, { gateway, device, source }: WantedRoute): Route {
     const { protocol, table } = this.#options;
-    const { gateway, device, source } = wanted;
-    const route = { prefix, gateway, device, protocol, table, ...(source && { source }) };
-    return this.#metered({ ...route, metric: 0 });
+    const metric = this.#metricOf(prefix, gateway);
+    const route = { prefix, gateway, device, metric, protocol, table };
+    return source === undefined ? route : { ...route, source };
   }
 
   #metered(route: Route): Route {
-    const { prefix, gateway } = route;
-    return { ...route, metric: storedMetric(prefix, this.#metrics.metricOf(gateway, prefix)) };
+    return { ...route, metric: this.#metricOf(route.prefix, route.gateway) };
+  }
+
+  #metricOf(prefix: Prefix, gateway: Address): number {
+    return storedMetric(prefix, this.#metrics.metricOf(gateway, prefix));
   }
 
   /** More or fewer gateways than the metrics in use are good for: every route moves to its new metric. */
@@ -137,7 +147,7 @@ export class Desired {
     if (!this.#metrics.turn()) return;
     const { spread, gateways } = this.#metrics;
     this.#say({ type: 'metrics', spread, gateways });
-    for (const [, { prefix, wish }] of this.#tracker.all())
-      if (wish !== undefined) this.#want(prefix, this.#metered(wish));
+    for (const tracked of this.#tracker.all())
+      if (tracked.wish !== undefined) this.#want(tracked, this.#metered(tracked.wish));
   }
 }

@@ -5,6 +5,8 @@
 import { familyOf, type Prefix, prefixOf } from '../ip/index.ts';
 import type { KernelRoute } from './types.ts';
 
+const NONE: readonly never[] = [];
+
 export class Inner {
   /** By the text of the prefix around them. */
   readonly #inside = new Map<string, Map<string, KernelRoute>>();
@@ -23,9 +25,9 @@ export class Inner {
   }
 
   /** The foreign route of a prefix that nobody wants, or undefined: none. Returns the prefixes that this is news for. */
-  set(prefix: Prefix, row: KernelRoute | undefined): string[] {
+  set(prefix: Prefix, row: KernelRoute | undefined): readonly string[] {
     const key = prefix.text;
-    if (row === undefined && !this.#foreign.has(key)) return [];
+    if (row === undefined && !this.#foreign.has(key)) return NONE;
     if (row === undefined) this.#foreign.delete(key);
     else this.#foreign.set(key, row);
     const around = [...this.#lengths[familyOf(prefix)]].filter((length) => length < prefix.length);
@@ -36,7 +38,8 @@ export class Inner {
 
   /** The foreign routes inside `prefix`, in the order in which they were found. */
   of(prefix: Prefix): readonly KernelRoute[] {
-    return [...(this.#inside.get(prefix.text)?.values() ?? [])];
+    const rows = this.#inside.get(prefix.text);
+    return rows === undefined ? NONE : [...rows.values()];
   }
 
   #enter(row: KernelRoute, length: number): string {

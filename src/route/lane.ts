@@ -4,6 +4,7 @@
  */
 import { backoffMs, type Random } from '../core/index.ts';
 import { DumpPace } from './pace.ts';
+import type { Tracked } from './tracker.ts';
 import type { RouteOp } from './types.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000 };
@@ -23,7 +24,40 @@ export interface BatchFlight {
   readonly kind: 'batch';
   readonly attempt: number;
   readonly ops: readonly RouteOp[];
-  readonly prefixes: ReadonlySet<string>;
+  /** The prefix of each operation. */
+  readonly owners: readonly Tracked[];
+  /** Each prefix once. */
+  readonly prefixes: readonly Tracked[];
+}
+
+/** A batch in the making. Additions come before deletions. */
+export class Batch {
+  readonly prefixes: Tracked[] = [];
+  readonly #additions: Ordered = { ops: [], owners: [] };
+  readonly #deletions: Ordered = { ops: [], owners: [] };
+
+  /** Takes a prefix, once, with what is to be done about it. */
+  add(tracked: Tracked, ops: readonly RouteOp[]): void {
+    this.prefixes.push(tracked);
+    for (const op of ops) {
+      const into = op.kind === 'delete' ? this.#deletions : this.#additions;
+      into.ops.push(op);
+      into.owners.push(tracked);
+    }
+  }
+
+  inOrder(): Ordered {
+    return {
+      ops: this.#additions.ops.concat(this.#deletions.ops),
+      owners: this.#additions.owners.concat(this.#deletions.owners),
+    };
+  }
+}
+
+interface Ordered {
+  readonly ops: RouteOp[];
+  /** The prefix of each. */
+  readonly owners: Tracked[];
 }
 
 export class Lane {
@@ -108,9 +142,14 @@ export class Lane {
     return flight;
   }
 
-  beginBatch(ops: readonly RouteOp[], prefixes: ReadonlySet<string>): BatchFlight {
+  beginBatch(batch: Batch): BatchFlight {
     this.#attempt += 1;
-    const flight: BatchFlight = { kind: 'batch', attempt: this.#attempt, ops, prefixes };
+    const flight: BatchFlight = {
+      kind: 'batch',
+      attempt: this.#attempt,
+      ...batch.inOrder(),
+      prefixes: batch.prefixes,
+    };
     this.#flight = flight;
     this.#pace.worked();
     this.#batchFirst = false;
@@ -152,7 +191,7 @@ export class Lane {
   /** The driver refused the whole batch: the next one is half as large, and waits if no size helps. */
   batchFailed(flight: BatchFlight, now: number): void {
     this.#batchFailures += 1;
-    this.#batchMax = Math.max(1, flight.prefixes.size >> 1);
+    this.#batchMax = Math.max(1, flight.prefixes.length >> 1);
     const beyond = this.#batchFailures - HALVINGS_MAX;
     if (beyond > 0) this.#batchNotBefore = now + backoffMs(beyond, RETRY, this.#random);
   }

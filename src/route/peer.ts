@@ -45,10 +45,10 @@ export class Peer {
   }
 
   /** Notes what people are told; returns whether it is news. */
-  tell({ state, reason }: Told): boolean {
-    if (this.#told?.state === state && this.#told.reason === reason) return false;
-    this.#told = { state, reason };
-    return true;
+  tell(told: Told): boolean {
+    const before = this.#told;
+    this.#told = told;
+    return before?.state !== told.state || before.reason !== told.reason;
   }
 
   get contested(): boolean {
@@ -93,7 +93,8 @@ export class Peer {
   /** Until when nothing may be written; undefined: go ahead. */
   blockedUntil(now: number, random: Random): number | undefined {
     if (this.failure !== undefined && now < this.failure.until) return this.failure.until;
-    this.#rounds = this.#rounds.filter((at) => at > now - CONTEST_WINDOW_MS);
+    if (this.#rounds.length > 0)
+      this.#rounds = this.#rounds.filter((at) => at > now - CONTEST_WINDOW_MS);
     if (this.#contested === undefined) {
       if (this.#rounds.length < ROUNDS_MAX) return undefined;
       this.#contested = { level: 1, until: now };
@@ -119,21 +120,27 @@ export class Peer {
 }
 
 export interface Circumstances {
-  readonly held: boolean;
+  /** Whether a hold protects the prefix of this text. */
+  readonly holds: (key: string) => boolean;
   /** The kernel's routes are known. */
   readonly seen: boolean;
   /** The leases are known in full. */
   readonly complete: boolean;
   readonly deviceName: (device: number) => string;
   readonly linkState: (device: number) => LinkState;
-  /** Foreign routes inside the prefix. */
-  readonly inside: readonly KernelRoute[];
+  /** Foreign routes inside a prefix. */
+  readonly inside: (prefix: Prefix) => readonly KernelRoute[];
 }
 
 /** The state of a prefix; undefined where there is nothing to say, as of a route of ours that nobody wants. */
-export function stateOf(tracked: Tracked, peer: Peer, around: Circumstances): Told | undefined {
+export function stateOf(
+  tracked: Tracked,
+  peer: Peer,
+  around: Circumstances,
+  held: boolean,
+): Told | undefined {
   const { plan, wish } = tracked;
-  if (around.held) return HELD;
+  if (held) return HELD;
   if (wish !== undefined && !around.seen) return UNSEEN;
   if (plan.rival !== undefined) return { state: 'conflict', reason: rivalText(plan.rival, around) };
   if (peer.suspect && peer.told !== undefined) return peer.told;
@@ -141,7 +148,7 @@ export function stateOf(tracked: Tracked, peer: Peer, around: Circumstances): To
   if (peer.failure !== undefined) return failed(peer.failure, wish, peer, around);
   if (wish === undefined) return undefined;
   if (plan.standing?.linkDown) return NO_CARRIER;
-  if (plan.ops.length === 0 || plan.standing !== undefined) return installed(around);
+  if (plan.ops.length === 0 || plan.standing !== undefined) return installed(tracked, around);
   return plan.removes && !around.complete ? UNREPLACED : PENDING;
 }
 
@@ -157,8 +164,10 @@ function failed(failure: Told, wish: Route | undefined, peer: Peer, around: Circ
   return { state: failure.state, reason: failure.reason };
 }
 
-function installed(around: Circumstances): Told {
-  const [first, ...more] = around.inside;
+function installed({ prefix }: Tracked, around: Circumstances): Told {
+  const inside = around.inside(prefix);
+  if (inside.length === 0) return INSTALLED;
+  const [first, ...more] = inside;
   if (first === undefined) return INSTALLED;
   const others = more.length === 0 ? '' : ` and ${more.length} more`;
   const route = `${first.prefix.text} ${rowText(first, around)}`;

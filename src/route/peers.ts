@@ -21,12 +21,12 @@ export interface Judgement {
 
 export class Peers {
   readonly #random: Random;
-  readonly #peers = new Map<string, Peer>();
-  /** Something about these changed. */
-  readonly #looks = new Set<string>();
+  /** Something about these changed; from #next on. */
+  #looks: Tracked[] = [];
+  #next = 0;
   /** When to look at a prefix although nothing changes. */
-  readonly #retry = new Schedule<string>();
-  readonly #suspects = new Set<string>();
+  readonly #retry = new Schedule<Tracked>();
+  readonly #suspects = new Set<Tracked>();
 
   constructor({ random }: { readonly random: Random }) {
     this.#random = random;
@@ -34,7 +34,7 @@ export class Peers {
 
   /** Whether there are prefixes to look at. */
   get waiting(): boolean {
-    return this.#looks.size > 0;
+    return this.#next < this.#looks.length;
   }
 
   /** When the next retry is due. */
@@ -42,95 +42,99 @@ export class Peers {
     return this.#retry.next;
   }
 
-  look(key: string): void {
-    this.#looks.add(key);
+  look(tracked: Tracked): void {
+    if (tracked.queued) return;
+    tracked.queued = true;
+    this.#looks.push(tracked);
   }
 
-  /** The prefixes to look at, each taken off the list as it is given out. */
-  *takeLooks(): Generator<string> {
-    for (const key of this.#looks) {
-      this.#looks.delete(key);
-      yield key;
+  /** The next prefix to look at, taken off the list. */
+  takeLook(): Tracked | undefined {
+    const tracked = this.#looks[this.#next];
+    if (tracked === undefined) {
+      this.#looks = [];
+      this.#next = 0;
+      return undefined;
     }
+    this.#next += 1;
+    tracked.queued = false;
+    return tracked;
   }
 
   /** Looks at those whose time has come. */
   wake(now: number): void {
-    for (const key of this.#retry.due(now)) this.#looks.add(key);
+    for (const tracked of this.#retry.due(now)) this.look(tracked);
   }
 
-  /** Nothing is written for `key` before a dump has shown how it stands. */
-  doubt(key: string): void {
-    const peer = this.#peers.get(key);
-    if (peer !== undefined) peer.suspect = true;
-    this.#suspects.add(key);
-    this.#looks.add(key);
+  /** Nothing is written for a prefix before a dump has shown how it stands. */
+  doubt(tracked: Tracked): void {
+    if (tracked.peer !== undefined) tracked.peer.suspect = true;
+    this.#suspects.add(tracked);
+    this.look(tracked);
   }
 
   /** A dump has shown how everything stands. */
   believe(): void {
-    for (const key of this.#suspects) {
-      const peer = this.#peers.get(key);
-      if (peer !== undefined) peer.suspect = false;
-      this.#looks.add(key);
+    for (const tracked of this.#suspects) {
+      if (tracked.peer !== undefined) tracked.peer.suspect = false;
+      this.look(tracked);
     }
     this.#suspects.clear();
   }
 
   /** Looks at those that wait for a retry, for what is told of them may have changed. */
   lookAtWaiting(): void {
-    for (const key of this.#retry.keys()) this.#looks.add(key);
+    for (const tracked of this.#retry.keys()) this.look(tracked);
   }
 
   /** Links or addresses changed: what failed is tried at once, and nobody is blamed for the rows in `changed`. */
-  forgive(changed: readonly string[]): void {
-    for (const key of [...this.#retry.keys(), ...changed]) {
-      this.#peers.get(key)?.forgive();
-      this.#looks.add(key);
+  forgive(changed: readonly Tracked[]): void {
+    for (const tracked of [...this.#retry.keys(), ...changed]) {
+      tracked.peer?.forgive();
+      this.look(tracked);
     }
   }
 
-  wrote(key: string, now: number): void {
-    this.#peers.get(key)?.wrote(now, this.#random);
+  wrote(tracked: Tracked, now: number): void {
+    tracked.peer?.wrote(now, this.#random);
   }
 
-  fail(key: string, why: Told, now: number): void {
-    this.#peers.get(key)?.fail(why, now, this.#random);
+  fail(tracked: Tracked, why: Told, now: number): void {
+    tracked.peer?.fail(why, now, this.#random);
   }
 
-  judge(key: string, tracked: Tracked, around: Circumstances, now: number): Judgement {
-    let peer = this.#peers.get(key);
-    if (peer === undefined) {
-      peer = new Peer(tracked.prefix, tracked.generation);
-      this.#peers.set(key, peer);
-    }
+  judge(tracked: Tracked, around: Circumstances, now: number): Judgement {
+    tracked.peer ??= new Peer(tracked.prefix, tracked.generation);
+    const { peer } = tracked;
     if (peer.generation !== tracked.generation) peer.renew(tracked.generation);
-    const ops = this.#permitted(key, tracked, peer, around, now);
-    const told = stateOf(tracked, peer, around);
+    const held = around.holds(tracked.prefix.text);
+    const ops = this.#permitted(tracked, peer, around, held, now);
+    const told = stateOf(tracked, peer, around, held);
     return { ops, news: told !== undefined && peer.tell(told) ? told : undefined };
   }
 
   /** Drops a prefix, save that a doubtful one is kept until the next dump. Returns it if people were told of it. */
-  forget(key: string): Prefix | 'doubtful' | undefined {
-    const peer = this.#peers.get(key);
+  forget(tracked: Tracked): Prefix | 'doubtful' | undefined {
+    const { peer } = tracked;
     if (peer?.suspect) return 'doubtful';
-    this.#retry.delete(key);
-    this.#peers.delete(key);
+    this.#retry.delete(tracked);
+    tracked.peer = undefined;
     return peer?.told && peer.prefix;
   }
 
   #permitted(
-    key: string,
-    { plan, wish }: Tracked,
+    tracked: Tracked,
     peer: Peer,
     around: Circumstances,
+    held: boolean,
     now: number,
   ): readonly RouteOp[] {
-    this.#retry.delete(key);
+    const { plan, wish } = tracked;
+    this.#retry.delete(tracked);
     if (!around.seen || peer.suspect) return NO_OPS;
     const again = plan.ops.length === 0 ? peer.calmAt(now) : peer.blockedUntil(now, this.#random);
-    if (again !== undefined) this.#retry.set(key, again);
+    if (again !== undefined) this.#retry.set(tracked, again);
     if (again !== undefined || (plan.removes && !around.complete)) return NO_OPS;
-    return around.held && wish === undefined ? NO_OPS : plan.ops;
+    return held && wish === undefined ? NO_OPS : plan.ops;
   }
 }

@@ -31,6 +31,9 @@ export interface Plan {
   readonly removes: boolean;
 }
 
+const NO_OPS: readonly RouteOp[] = [];
+const NO_ROWS: readonly KernelRoute[] = [];
+
 /** The metric as dumps give it back: the kernel stores IPv6's 0 as IP6_RT_PRIO_USER. The only place that knows. */
 export function storedMetric(prefix: Prefix, metric: number): number {
   return prefix.address.family === 6 && metric === 0 ? 1024 : metric;
@@ -46,10 +49,16 @@ export function planFor(
   rows: readonly KernelRoute[],
   owner: Owner,
 ): Plan {
+  // What nearly every prefix is like: nothing there, or just the wanted route.
+  const [first] = rows;
+  if (first === undefined)
+    return asked === undefined ? deletion(NO_ROWS) : addition('add', asked, false);
+  if (rows.length === 1 && asked !== undefined && isOwn(first, owner) && saysAll(asked, first))
+    return { standing: first, rival: undefined, ops: NO_OPS, removes: false };
   const own = rows.filter((row) => isOwn(row, owner));
   if (asked === undefined) return deletion(own);
   const wish = beforeOthers(asked, rows, own);
-  const standing = own.find((row) => saysSame(wish, row) && sameText(wish.source, row.source));
+  const standing = own.find((row) => saysAll(wish, row));
   const twins = rows.filter((row) => isBootTwin(wish, row, rows));
   const rival = rivalOf(wish, rows, standing, [...own, ...twins]);
   if (rival !== undefined) return { ...deletion(own), rival };
@@ -149,12 +158,12 @@ function saysSame(wish: Route, row: KernelRoute): boolean {
   return row.metric === wish.metric && sameNexthop(wish, row);
 }
 
-function sameNexthop(wish: Route, row: KernelRoute): boolean {
-  return row.device === wish.device && row.gateway?.text === wish.gateway.text;
+function saysAll(wish: Route, row: KernelRoute): boolean {
+  return saysSame(wish, row) && wish.source?.text === row.source?.text;
 }
 
-function sameText(a: { text: string } | undefined, b: { text: string } | undefined): boolean {
-  return a?.text === b?.text;
+function sameNexthop(wish: Route, row: KernelRoute): boolean {
+  return row.device === wish.device && row.gateway?.text === wish.gateway.text;
 }
 
 /** The row as an exact delete names it. */

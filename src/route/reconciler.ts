@@ -6,12 +6,12 @@
 import type { Core, TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { Desired } from './desired.ts';
-import { Lane } from './lane.ts';
+import { Batch, Lane } from './lane.ts';
 import { type DeviceLink, Links } from './links.ts';
-import { failureOf } from './peer.ts';
+import { type Circumstances, failureOf } from './peer.ts';
 import { Peers } from './peers.ts';
 import type { ReconcilerInput, ReconcilerOptions, ReconcilerOutput } from './reconcilerTypes.ts';
-import { Tracker } from './tracker.ts';
+import { type Tracked, Tracker } from './tracker.ts';
 import type { ApplyResult, KernelRoute, OpFailure, RouteOp } from './types.ts';
 
 export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
@@ -34,11 +34,11 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     this.#within = options.within ?? [];
     this.#lane = new Lane(options.random);
     this.#peers = new Peers(options);
-    this.#tracker = new Tracker(options, (key) => this.#peers.look(key));
+    this.#tracker = new Tracker(options, (tracked) => this.#peers.look(tracked));
     this.#desired = new Desired(
       options,
       this.#tracker,
-      (key) => this.#peers.look(key),
+      (tracked) => this.#peers.look(tracked),
       (news) => this.#out.push(news),
     );
   }
@@ -121,10 +121,10 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     this.#lane.dumpWorked();
     this.#trouble('dump', undefined);
     const changed = this.#tracker.see(routes);
-    for (const key of changed) this.#peers.look(key);
+    for (const tracked of changed) this.#peers.look(tracked);
     this.#peers.believe();
     if (flight.afterLinks) this.#peers.forgive(changed);
-    if (!this.#seen) for (const [key] of this.#tracker.all()) this.#peers.look(key);
+    if (!this.#seen) for (const tracked of this.#tracker.all()) this.#peers.look(tracked);
     this.#seen = true;
     this.#sweep(now);
   }
@@ -141,41 +141,41 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     if (flight === undefined) return;
     this.#lane.batchWorked();
     this.#trouble('apply', undefined);
-    for (const key of flight.prefixes) this.#peers.look(key);
+    for (const tracked of flight.prefixes) this.#peers.look(tracked);
     if (result.kind === 'unknown') {
       this.#doubt(flight.prefixes);
       return;
     }
     const failures = new Map(result.failures.map((failure) => [failure.index, failure]));
-    const touched = new Set<string>();
-    flight.ops.forEach((op, index) => {
+    const touched = new Set<Tracked>();
+    flight.owners.forEach((tracked, index) => {
+      const op = flight.ops[index];
+      if (op === undefined) return;
       const failure = failures.get(index);
-      if (failure === undefined) this.#done(op, touched);
-      else this.#failed(op, failure, touched, now);
+      if (failure === undefined) this.#done(tracked, op);
+      if (failure === undefined || this.#failed(tracked, op, failure, now)) touched.add(tracked);
     });
-    for (const key of touched) this.#peers.wrote(key, now);
+    for (const tracked of touched) this.#peers.wrote(tracked, now);
   }
 
-  #done(op: RouteOp, touched: Set<string>): void {
-    const key = op.route.prefix.text;
-    touched.add(key);
-    this.#tracker.done(op);
+  #done(tracked: Tracked, op: RouteOp): void {
+    this.#tracker.done(tracked, op);
     // Only CREATE|EXCL and the deletion of what nobody wants need no second look: at a change a rival may have come
     // between our dump and our write.
-    if (op.kind !== 'add' && this.#tracker.get(key)?.wish !== undefined) this.#lane.ask();
+    if (op.kind !== 'add' && tracked.wish !== undefined) this.#lane.ask();
   }
 
-  #failed(op: RouteOp, failure: OpFailure, touched: Set<string>, now: number): void {
-    const key = op.route.prefix.text;
+  /** Whether the kernel was not as we had seen it. */
+  #failed(tracked: Tracked, op: RouteOp, failure: OpFailure, now: number): boolean {
     const notAsSeen = op.kind === 'delete' ? 'ESRCH' : 'EEXIST';
     if (failure.code === notAsSeen) {
-      touched.add(key);
-      if (op.kind === 'delete') this.#tracker.absent(op);
-      this.#doubt([key]);
-      return;
+      if (op.kind === 'delete') this.#tracker.absent(tracked, op);
+      this.#doubt([tracked]);
+      return true;
     }
     // If the wish has changed meanwhile, the peer forgets this at its next look: it was about the old one.
-    this.#peers.fail(key, failureOf(failure), now);
+    this.#peers.fail(tracked, failureOf(failure), now);
+    return false;
   }
 
   #applyFailed(attempt: number, reason: string, now: number): void {
@@ -184,8 +184,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     this.#lane.batchFailed(flight, now);
     this.#trouble('apply', reason);
     this.#doubt(flight.prefixes);
-    if (flight.prefixes.size > 1) return;
-    for (const key of flight.prefixes) this.#peers.fail(key, { state: 'rejected', reason }, now);
+    const [only, ...more] = flight.prefixes;
+    if (only !== undefined && more.length === 0)
+      this.#peers.fail(only, { state: 'rejected', reason }, now);
   }
 
   /** Says what is the matter with the driver, if that is news. */
@@ -195,8 +196,8 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     this.#out.push({ type: 'trouble', about, reason });
   }
 
-  #doubt(keys: Iterable<string>): void {
-    for (const key of keys) this.#peers.doubt(key);
+  #doubt(prefixes: readonly Tracked[]): void {
+    for (const tracked of prefixes) this.#peers.doubt(tracked);
     this.#lane.ask();
   }
 
@@ -216,7 +217,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
 
   #settle(): void {
     // With nothing left to write, that a batch failed is over: none may come for days to show that they work again.
-    if (this.#tracker.pending.size === 0) this.#trouble('apply', undefined);
+    if (this.#tracker.pending === 0) this.#trouble('apply', undefined);
     if (this.#settled) return;
     this.#settled = true;
     this.#out.push({
@@ -239,41 +240,39 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
 
   /** Looks at what changed and sends what may be written, additions first; false if there is nothing. */
   #apply(now: number): boolean {
-    const additions: RouteOp[] = [];
-    const deletions: RouteOp[] = [];
-    const prefixes = new Set<string>();
-    const around = {
-      seen: this.#seen,
-      complete: this.#complete,
-      deviceName: (device: number) => this.#nameOf(device),
-      linkState: (device: number) => this.#links.stateOf(device, now),
-    };
-    for (const key of this.#peers.takeLooks()) {
-      const tracked = this.#tracker.get(key);
-      if (tracked === undefined || (tracked.wish === undefined && tracked.own === 0)) {
-        this.#forget(key, now);
+    const batch = new Batch();
+    const around = this.#around(now);
+    const max = this.#lane.batchMax;
+    while (batch.prefixes.length < max) {
+      const tracked = this.#peers.takeLook();
+      if (tracked === undefined) break;
+      const { prefix, wish } = tracked;
+      if (wish === undefined && tracked.own === 0) {
+        this.#forget(tracked, now);
         continue;
       }
-      const { prefix } = tracked;
-      const held = this.#desired.holds(key);
-      const inside = this.#tracker.inside(prefix);
-      const next = this.#peers.judge(key, tracked, { ...around, held, inside }, now);
-      if (next.news !== undefined) this.#out.push({ type: 'peer', prefix, ...next.news });
-      if (next.ops.length === 0) continue;
-      prefixes.add(key);
-      for (const op of next.ops) (op.kind === 'delete' ? deletions : additions).push(op);
-      if (prefixes.size >= this.#lane.batchMax) break;
+      const { ops, news } = this.#peers.judge(tracked, around, now);
+      if (news !== undefined)
+        this.#out.push({ type: 'peer', prefix, state: news.state, reason: news.reason });
+      if (ops.length > 0) batch.add(tracked, ops);
     }
-    if (prefixes.size === 0) return false;
-    const ops = [...additions, ...deletions];
+    if (batch.prefixes.length === 0) return false;
+    const { attempt, ops } = this.#lane.beginBatch(batch);
     this.#settled = false;
     this.#writes += ops.length;
-    this.#out.push({
-      type: 'apply',
-      attempt: this.#lane.beginBatch(ops, prefixes).attempt,
-      ops,
-    });
+    this.#out.push({ type: 'apply', attempt, ops });
     return true;
+  }
+
+  #around(now: number): Circumstances {
+    return {
+      seen: this.#seen,
+      complete: this.#complete,
+      holds: (key) => this.#desired.holds(key),
+      inside: (prefix) => this.#tracker.inside(prefix),
+      deviceName: (device) => this.#nameOf(device),
+      linkState: (device) => this.#links.stateOf(device, now),
+    };
   }
 
   #nameOf(device: number): string {
@@ -281,10 +280,11 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   }
 
   /** A prefix is neither wanted nor has a route of ours. */
-  #forget(key: string, now: number): void {
-    const forgotten = this.#peers.forget(key);
+  #forget(tracked: Tracked, now: number): void {
+    const forgotten = this.#peers.forget(tracked);
     if (forgotten === 'doubtful') return;
-    this.#desired.gone(key, now);
+    this.#desired.gone(tracked.prefix.text, now);
+    this.#tracker.drop(tracked);
     if (forgotten !== undefined) this.#out.push({ type: 'removed', prefix: forgotten });
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Prefix } from '../ip/index.ts';
 import { Inner } from './inner.ts';
+import type { Peer } from './peer.ts';
 import { isOwn, type Owner, type Plan, planFor } from './plan.ts';
 import { type KernelRoute, type Route, type RouteOp, TYPE_UNICAST } from './types.ts';
 
@@ -18,11 +19,18 @@ export interface Tracked {
   /** How many of the rows are ours. */
   readonly own: number;
   readonly plan: Plan;
+  /** What is remembered of it besides; kept here, and not in a map of its own, for the sake of speed (peers.ts). */
+  peer: Peer | undefined;
+  /** It waits to be looked at (peers.ts). */
+  queued: boolean;
 }
 
 type Entry = { -readonly [K in keyof Tracked]: Tracked[K] } & {
   /** Rows that look like ours but that an exact delete did not find: somebody's, until a dump shows them gone. */
   disproved: Set<string> | undefined;
+  /** Number of the last dump that showed it, and what that showed: one row as a rule. */
+  dump: number;
+  dumped: KernelRoute | KernelRoute[] | undefined;
 };
 
 const NO_ROWS: readonly KernelRoute[] = [];
@@ -32,21 +40,22 @@ const PROTOCOL_UNKNOWN = 0;
 export class Tracker {
   readonly #owner: Owner;
   readonly #entries = new Map<string, Entry>();
-  readonly #pending = new Set<string>();
   readonly #inner = new Inner();
-  readonly #onInner: (key: string) => void;
+  readonly #onInner: (tracked: Tracked) => void;
+  #pending = 0;
   #generation = 0;
+  #dump = 0;
   #wanted = 0;
   #own = 0;
 
   /** `onInner` is called for a prefix when foreign routes inside it have come or gone. */
-  constructor(owner: Owner, onInner: (key: string) => void = () => {}) {
+  constructor(owner: Owner, onInner: (tracked: Tracked) => void = () => {}) {
     this.#owner = owner;
     this.#onInner = onInner;
   }
 
-  /** The prefixes whose views differ in something that we can do. */
-  get pending(): ReadonlySet<string> {
+  /** How many prefixes there are whose views differ in something that we can do. */
+  get pending(): number {
     return this.#pending;
   }
 
@@ -60,8 +69,8 @@ export class Tracker {
     return this.#own;
   }
 
-  get(key: string): Tracked | undefined {
-    return this.#entries.get(key);
+  get(prefix: Prefix): Tracked | undefined {
+    return this.#entries.get(prefix.text);
   }
 
   /** Foreign routes of longer prefixes inside `prefix`, which take a part of its packets. */
@@ -69,54 +78,57 @@ export class Tracker {
     return this.#inner.of(prefix);
   }
 
-  /** Every prefix that is wanted or has a row. */
-  all(): Iterable<readonly [string, Tracked]> {
-    return this.#entries.entries();
+  /** Every prefix that is wanted or has a row, or that was until it is let go. */
+  all(): Iterable<Tracked> {
+    return this.#entries.values();
   }
 
-  /** Sets the desired side of one prefix; undefined: nobody wants it. Returns whether anything changed. */
-  want(prefix: Prefix, wish: Route | undefined): boolean {
-    const entry = this.#entry(prefix);
-    if (sameWish(entry.wish, wish)) {
-      this.#refresh(entry);
-      return false;
+  /** Lets a prefix go that is neither wanted nor has a row. */
+  drop(tracked: Tracked): void {
+    if (isEmpty(entryOf(tracked))) this.#entries.delete(tracked.prefix.text);
+  }
+
+  /** The prefix in both views, as one that nobody wants if it is new. */
+  of(prefix: Prefix): Tracked {
+    return this.#entry(prefix);
+  }
+
+  /** Sets the desired side of one prefix; undefined: nobody wants it. */
+  want(tracked: Tracked, wish: Route | undefined): void {
+    const entry = entryOf(tracked);
+    if (!sameWish(entry.wish, wish)) {
+      this.#wanted += Number(wish !== undefined) - Number(entry.wish !== undefined);
+      entry.wish = wish;
+      if (wish !== undefined) this.#inner.wanted(entry.prefix);
+      this.#generation += 1;
+      entry.generation = this.#generation;
     }
-    this.#wanted += Number(wish !== undefined) - Number(entry.wish !== undefined);
-    entry.wish = wish;
-    if (wish !== undefined) this.#inner.wanted(prefix);
-    this.#generation += 1;
-    entry.generation = this.#generation;
     this.#refresh(entry);
-    return true;
   }
 
   /** Replaces the kernel's side by a complete dump, in one step; returns the prefixes whose rows changed. */
-  see(routes: readonly KernelRoute[]): string[] {
-    const seen = new Map<string, KernelRoute[]>();
+  see(routes: readonly KernelRoute[]): Tracked[] {
+    this.#dump += 1;
     for (const row of routes) {
-      const rows = seen.get(row.prefix.text);
-      if (rows === undefined) seen.set(row.prefix.text, [row]);
-      else rows.push(row);
+      const entry = this.#entry(row.prefix);
+      if (entry.dump !== this.#dump) {
+        entry.dump = this.#dump;
+        entry.dumped = row;
+      } else if (Array.isArray(entry.dumped)) entry.dumped.push(row);
+      else if (entry.dumped !== undefined) entry.dumped = [entry.dumped, row];
     }
-    const changed: string[] = [];
-    for (const [key, rows] of seen) {
-      const [first] = rows;
-      if (first !== undefined && this.#setRows(this.#entry(first.prefix), rows)) changed.push(key);
-    }
-    for (const [key, entry] of this.#entries) {
-      if (seen.has(key)) continue;
-      entry.disproved = undefined;
-      if (this.#setRows(entry, NO_ROWS)) changed.push(key);
-      else if (entry.wish === undefined) this.#refresh(entry);
-    }
+    const changed: Tracked[] = [];
+    for (const entry of this.#entries.values())
+      if (this.#setRows(entry) || isEmpty(entry)) changed.push(entry);
     return changed;
   }
 
   /** Takes in that the kernel has carried out `op`. */
-  done(op: RouteOp): void {
-    const entry = this.#entry(op.route.prefix);
+  done(tracked: Tracked, op: RouteOp): void {
+    const entry = entryOf(tracked);
     const rows = [...entry.rows];
-    if (op.kind === 'delete') {
+    if (op.kind === 'add' && rows.length === 0) rows.push(rowOf(op.route));
+    else if (op.kind === 'delete') {
       const index = rows.findIndex((row) => isRow(op.route, row));
       if (index !== -1) rows.splice(index, 1);
     } else {
@@ -131,13 +143,13 @@ export class Tracker {
    * Takes in that an exact delete found nothing: the row is gone, or was never ours. A dump of IPv6 siblings shows all
    * of them with the protocol of the first, so only this tells whose a sibling is.
    */
-  absent(op: RouteOp): void {
+  absent(tracked: Tracked, op: RouteOp): void {
     if (op.route.prefix.address.family === 6) {
-      const entry = this.#entry(op.route.prefix);
+      const entry = entryOf(tracked);
       entry.disproved ??= new Set();
       entry.disproved.add(nexthopText(op.route));
     }
-    this.done(op);
+    this.done(tracked, op);
   }
 
   #entry(prefix: Prefix): Entry {
@@ -150,17 +162,32 @@ export class Tracker {
         rows: NO_ROWS,
         own: 0,
         plan: NO_PLAN,
+        peer: undefined,
+        queued: false,
         disproved: undefined,
+        dump: 0,
+        dumped: undefined,
       };
       this.#entries.set(prefix.text, entry);
     }
     return entry;
   }
 
-  #setRows(entry: Entry, dumped: readonly KernelRoute[]): boolean {
-    const rows = this.#attribute(entry, dumped);
-    if (sameRows(entry.rows, rows)) return false;
-    entry.rows = rows;
+  /** Takes what the dump showed of a prefix; returns whether that is other than what was known. */
+  #setRows(entry: Entry): boolean {
+    const { dumped, rows: before } = entry;
+    entry.dumped = undefined;
+    if (dumped === undefined || !Array.isArray(dumped)) {
+      entry.disproved = undefined;
+      const [first] = before;
+      if (before.length < 2 && (first === dumped || (first && dumped && sameRow(first, dumped))))
+        return false;
+      entry.rows = dumped === undefined ? NO_ROWS : [dumped];
+    } else {
+      const rows = this.#attribute(entry, dumped);
+      if (sameRows(before, rows)) return false;
+      entry.rows = rows;
+    }
     this.#refresh(entry);
     return true;
   }
@@ -190,27 +217,35 @@ export class Tracker {
   }
 
   #refresh(entry: Entry): void {
-    const key = entry.prefix.text;
-    const own = entry.rows.reduce((n, row) => n + Number(isOwn(row, this.#owner)), 0);
-    this.#own += own - entry.own;
-    entry.own = own;
     const { wish, rows } = entry;
+    let count = 0;
+    for (const row of rows) if (isOwn(row, this.#owner)) count += 1;
+    this.#own += count - entry.own;
+    entry.own = count;
     const stranger = wish === undefined ? rows.find((row) => !isOwn(row, this.#owner)) : undefined;
-    for (const outer of this.#inner.set(entry.prefix, stranger)) this.#onInner(outer);
-    if (entry.wish === undefined && entry.rows.length === 0 && entry.disproved === undefined) {
-      this.#entries.delete(key);
-      this.#pending.delete(key);
-      return;
+    for (const outer of this.#inner.set(entry.prefix, stranger)) {
+      const around = this.#entries.get(outer);
+      if (around !== undefined) this.#onInner(around);
     }
-    entry.plan = planFor(entry.wish, entry.rows, this.#owner);
-    if (entry.plan.ops.length > 0) this.#pending.add(key);
-    else this.#pending.delete(key);
+    const pending = entry.plan.ops.length > 0;
+    entry.plan = planFor(wish, rows, this.#owner);
+    this.#pending += Number(entry.plan.ops.length > 0) - Number(pending);
   }
+}
+
+/** Every one that is given out is one of ours. */
+function entryOf(tracked: Tracked): Entry {
+  return tracked as Entry;
+}
+
+function isEmpty({ wish, rows, disproved }: Entry): boolean {
+  return wish === undefined && rows.length === 0 && disproved === undefined;
 }
 
 function sameWish(a: Route | undefined, b: Route | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return nexthopText(a) === nexthopText(b) && a.source?.text === b.source?.text;
+  if (a.gateway.text !== b.gateway.text || a.source?.text !== b.source?.text) return false;
+  return a.device === b.device && a.metric === b.metric;
 }
 
 function nexthopText(route: Route | KernelRoute): string {
