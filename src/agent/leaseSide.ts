@@ -2,7 +2,7 @@
  * The lease side of the agent: turns the watch's feed into the network config, believed routes and our own subnet.
  * It wires the cores `own` and `keeper` to etcd and the disk, and decides nothing itself but which config counts.
  */
-import { type NetworkConfig, parseNetworkConfig } from '../config/index.ts';
+import type { NetworkConfig } from '../config/index.ts';
 import { drive, type Send } from '../core/index.ts';
 import type { KeyValue, WatchEvent, WatchFeed } from '../etcd/index.ts';
 import {
@@ -24,6 +24,8 @@ import {
   type Surroundings,
   subnetsOf,
 } from '../lease/index.ts';
+import { configStateOf } from './configState.ts';
+import { History } from './history.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
 import type { AgentPorts } from './ports.ts';
 import { sentenceOf } from './sentence.ts';
@@ -44,8 +46,7 @@ export class LeaseSide {
   readonly #keeper: Send<KeeperInput>;
   /** The text of the config key; undefined: there is none. */
   #configText: string | undefined;
-  /** The config key's create revision: a wiped or replaced etcd, its ids the same, cannot have it by chance. */
-  #configCreated: number | undefined;
+  readonly #history = new History();
   /** The snapshot that is being taken in is not of the history that we knew. */
   #strange = false;
   /** The config that counts; kept while a later one is missing, invalid or without our subnet. */
@@ -145,16 +146,14 @@ export class LeaseSide {
     const { revision } = item;
     if (item.type === 'snapshot') {
       if (!this.#complete) this.#own({ type: 'addresses', ...this.#here });
-      const config = item.entries.find(({ key }) => key === this.#configKey);
-      this.#strange =
-        this.#complete &&
-        (revision < this.#view.revision || config?.createRevision !== this.#configCreated);
-      this.#takeConfig(config);
+      this.#strange = this.#history.snapshot(revision, item.entries, this.#witnesses);
+      this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey));
       const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
       this.#complete = true;
       this.#tell(this.#book.apply(this.#view.apply({ type: 'snapshot', revision, entries })));
       this.#strange = false;
     } else {
+      this.#history.changes(revision, item.events, this.#witnesses);
       for (const event of item.events) {
         const { key } = event.type === 'put' ? event.entry : event;
         if (key === this.#configKey)
@@ -165,6 +164,11 @@ export class LeaseSide {
     }
   }
 
+  /** The keys that tell one history of etcd from another. */
+  get #witnesses(): string[] {
+    return [this.#configKey, ...(this.#ours ? [this.#subnetsPrefix + this.#ours.name] : [])];
+  }
+
   #isLease(event: WatchEvent): boolean {
     const { key } = event.type === 'put' ? event.entry : event;
     return key.startsWith(this.#subnetsPrefix);
@@ -172,7 +176,6 @@ export class LeaseSide {
 
   #takeConfig(entry: KeyValue | undefined): void {
     const text = entry?.value;
-    this.#configCreated = entry?.createRevision;
     if (text !== undefined && text === this.#configText) return;
     this.#configText = text;
     const state = configStateOf(text);
@@ -288,11 +291,3 @@ export class LeaseSide {
 }
 
 const ownOf = (name: string): JudgeContext['own'] => ({ name, ...subnetsOf(name) });
-
-function configStateOf(text: string | undefined): ConfigState {
-  if (text === undefined) return { kind: 'missing' };
-  const result = parseNetworkConfig(text);
-  return result.kind === 'valid'
-    ? { kind: 'valid', config: result.config }
-    : { kind: 'invalid', reason: result.reason };
-}

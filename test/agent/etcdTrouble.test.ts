@@ -61,6 +61,32 @@ describe('etcd that is wiped', () => {
   });
 });
 
+describe('etcd that was wiped and set up anew, while a host was cut off from it,', () => {
+  test('cannot make that host take away routes of peers that are not back yet', async () => {
+    const world = new AgentWorld();
+    const hosts = await world.fleet(3);
+    const [host, peer, late] = hosts;
+    assert.ok(host !== undefined && peer !== undefined && late !== undefined);
+    const writes = host.writes();
+    host.etcd.setLine('refused');
+    await late.stop();
+    // The config comes first, as it did before: with the same revision.
+    world.etcd.wipe();
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    await world.until('one peer is back', () => world.etcd.under(SUBNETS).length === 1);
+    for (let i = 0; i < 10; i += 1) world.etcd.put('/elsewhere', String(i));
+    host.etcd.setLine('up');
+    await world.until('the host is back', () => world.etcd.under(SUBNETS).length === 2);
+    await world.run(60_000);
+    assert.deepEqual(host.writes(), writes);
+    assert.match(host.readyz(), /"sweep-held"/);
+    late.start();
+    await world.until('all is well', () => /"conditions":\[\]/.test(host.readyz()));
+    assert.deepEqual(host.writes(), writes);
+    await world.close();
+  });
+});
+
 describe('etcd that gives no answer', () => {
   for (const line of ['silent', 'refused'] as const) {
     test(`leaves the kernel as it is while it is ${line}, and the agent is not ready until it is back`, async () => {

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { Agent } from '../../src/agent/agent.ts';
 import { agentOptions } from '../../src/config/index.ts';
-import type { Clock, Random } from '../../src/core/index.ts';
-import type { RouteDriver, RouteOp } from '../../src/route/index.ts';
+import type { Random } from '../../src/core/index.ts';
+import type { RouteOp } from '../../src/route/index.ts';
 import { ManualClock } from './clock.ts';
 import { FakeKernel } from './fakeKernel.ts';
 import { address, prefix } from './leases.ts';
@@ -15,6 +15,7 @@ import { seeded } from './seeded.ts';
 import { SimCluster } from './simCluster.ts';
 import { SimMachine } from './simMachine.ts';
 import { SimSession } from './simSession.ts';
+import { watched } from './watchedDriver.ts';
 
 const OPTIONS = agentOptions(new Map(), {});
 export const CONFIG_KEY = `${OPTIONS.etcdPrefix}/config`;
@@ -24,7 +25,6 @@ const ROUTER = '10.10.10.1';
 const UPLINK = 'eth0';
 /** Far above what any step needs: past it, two things keep waking each other. */
 const WAKES_MAX = 200_000;
-const CALLS_AT_ONCE_MAX = 1_000;
 
 /** Lets every promise that can go on without the clock go on: a macrotask begins when no microtask is left. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -264,36 +264,6 @@ export class AgentHost {
     assert.ok(this.#agent !== undefined, `${this.name} does not run`);
     return this.#agent;
   }
-}
-
-/**
- * A driver whose batches are looked at when they are done. One that is called without end while the clock stands still
- * is a loop that would hang the test.
- */
-function watched(
-  driver: RouteDriver,
-  clock: Clock,
-  onApplied: (ops: readonly RouteOp[]) => void,
-): RouteDriver {
-  let at = -1;
-  let calls = 0;
-  const counted = (): RouteDriver => {
-    calls = at === clock.now() ? calls + 1 : 1;
-    at = clock.now();
-    assert.ok(calls < CALLS_AT_ONCE_MAX, 'the driver is called in a loop');
-    return driver;
-  };
-  return {
-    name: driver.name,
-    dump: async (filter) => counted().dump(filter),
-    apply: async (ops) => {
-      const result = await counted().apply(ops);
-      onApplied(ops);
-      return result;
-    },
-    listen: async (filter, onHint) => counted().listen(filter, onHint),
-    close: () => driver.close(),
-  };
 }
 
 const same = (a: readonly string[], b: readonly string[]): boolean => a.join() === b.join();
