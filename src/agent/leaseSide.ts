@@ -1,9 +1,9 @@
 /**
  * The lease side of the agent: turns the watch's feed into the network config, believed routes and our own subnet.
- * It wires the cores `own` and `keeper` to etcd and the disk, and decides nothing itself but which config counts.
+ * It decides nothing itself but which config counts.
  */
 import type { NetworkConfig } from '../config/index.ts';
-import { drive, type Send } from '../core/index.ts';
+import type { Send } from '../core/index.ts';
 import type { KeyValue, WatchEvent, WatchFeed } from '../etcd/index.ts';
 import {
   type BookChanges,
@@ -11,13 +11,8 @@ import {
   fits,
   type HeldSubnet,
   type JudgeContext,
-  Keeper,
-  type KeeperInput,
-  type KeeperOutput,
   LeaseView,
-  Own,
   type OwnInput,
-  type OwnOutput,
   type OwnStatus,
   PeerBook,
   type PublicAddresses,
@@ -27,12 +22,8 @@ import {
 import { configStateOf } from './configState.ts';
 import { History } from './history.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
+import { runOwn } from './ownSide.ts';
 import type { AgentPorts } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
-
-/** flannel's, in seconds. */
-const LEASE_TTL_SECONDS = 24 * 60 * 60;
-const RETRY = { firstMs: 200, maxMs: 5_000 };
 
 export class LeaseSide {
   readonly #ports: AgentPorts;
@@ -43,7 +34,6 @@ export class LeaseSide {
   readonly #view: LeaseView;
   readonly #book = new PeerBook();
   readonly #own: Send<OwnInput>;
-  readonly #keeper: Send<KeeperInput>;
   /** The text of the config key; undefined: there is none. */
   #configText: string | undefined;
   readonly #history = new History();
@@ -78,25 +68,22 @@ export class LeaseSide {
     this.#configKey = `${options.etcdPrefix}/config`;
     this.#subnetsPrefix = `${options.etcdPrefix}/subnets/`;
     this.#view = new LeaseView(this.#subnetsPrefix);
-    const { clock, random } = ports;
-    const keeper = new Keeper({
-      ttlSeconds: LEASE_TTL_SECONDS,
-      renewMarginMs: options.renewMarginMs,
-      retry: RETRY,
-      random,
+    this.#own = runOwn(ports, options, {
+      // On disk before it is in etcd: so this comes before the watch can show the key.
+      asking: (name) => this.#claim(name),
+      held: (lease) => {
+        this.#held = lease;
+        this.#claim(lease.name);
+        events.held(lease);
+      },
+      status: (status, sentence) => {
+        // What we asked for is another's, and nothing else is free.
+        if (status === 'full') this.#claim(undefined);
+        if (this.#unsaid !== undefined) this.#unsaid.push({ status, sentence });
+        else events.own(status, sentence);
+      },
+      unsaved: (reason) => events.unsaved(reason),
     });
-    this.#keeper = drive(keeper, (output) => this.#performKeeper(output), clock, options.signal);
-    const own = new Own({
-      configKey: this.#configKey,
-      subnetsPrefix: this.#subnetsPrefix,
-      state: options.state,
-      previous: options.previous,
-      seed: options.seed,
-      newLeaseId: ports.newLeaseId,
-      retry: RETRY,
-      random,
-    });
-    this.#own = drive(own, (output) => this.#performOwn(output), clock, options.signal);
     this.#here = here;
     this.#ours = options.state && ownOf(options.state.subnet);
   }
@@ -121,13 +108,19 @@ export class LeaseSide {
 
   setAddresses(here: PublicAddresses): void {
     this.#here = here;
-    // Before the first complete view there is nothing to decide, and nothing to say.
-    if (this.#complete) this.#own({ type: 'addresses', ...here });
+    if (this.#complete) this.#tellOwn();
   }
 
   setSurroundings(surroundings: Surroundings): void {
     this.#surroundings = surroundings;
+    if (this.#complete) this.#tellOwn();
     this.#rejudge();
+  }
+
+  /** Not before the first complete view: until then there is nothing to decide, and nothing to say. */
+  #tellOwn(): void {
+    this.#own({ type: 'unusable', prefixes: this.#surroundings.unusable ?? [] });
+    this.#own({ type: 'addresses', ...this.#here });
   }
 
   #feed(item: WatchFeed): void {
@@ -145,7 +138,7 @@ export class LeaseSide {
   #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
     const { revision } = item;
     if (item.type === 'snapshot') {
-      if (!this.#complete) this.#own({ type: 'addresses', ...this.#here });
+      if (!this.#complete) this.#tellOwn();
       this.#strange = this.#history.snapshot(revision, item.entries, this.#witnesses);
       this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey));
       const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
@@ -229,64 +222,6 @@ export class LeaseSide {
     if (name === this.#ours?.name) return;
     this.#ours = name === undefined ? undefined : ownOf(name);
     this.#rejudge();
-  }
-
-  #performOwn(output: OwnOutput): void {
-    const { etcd, host } = this.#ports;
-    switch (output.type) {
-      case 'persist':
-        // On disk before it is in etcd: so this comes before the watch can show the key.
-        this.#claim(output.state.subnet);
-        return this.#answer(output.attempt, async () => {
-          await host.saveState(output.state).catch((error: unknown) => {
-            this.#events.unsaved(sentenceOf(error));
-            throw error;
-          });
-          this.#events.unsaved(undefined);
-          return { type: 'persisted', attempt: output.attempt };
-        });
-      case 'transact':
-        return this.#answer(output.attempt, async () => {
-          const answer = await etcd.transact(output.transaction);
-          return { type: 'transacted', attempt: output.attempt, answer };
-        });
-      case 'read':
-        return this.#answer(output.attempt, async () => {
-          const entry = await etcd.get(output.key);
-          return { type: 'readBack', attempt: output.attempt, entry };
-        });
-      case 'want':
-        return this.#keeper({ type: 'want', id: output.id });
-      case 'held':
-        this.#held = output.lease;
-        this.#claim(output.lease.name);
-        return this.#events.held(output.lease);
-      case 'status':
-        // What we asked for is another's, and nothing else is free.
-        if (output.status === 'full') this.#claim(undefined);
-        if (this.#unsaid !== undefined) this.#unsaid.push(output);
-        else this.#events.own(output.status, output.sentence);
-        return;
-    }
-  }
-
-  #performKeeper(output: KeeperOutput): void {
-    if (output.type === 'state') return this.#own({ type: 'keeper', state: output.state });
-    const { attempt, id } = output;
-    const { etcd } = this.#ports;
-    const call =
-      output.type === 'grant'
-        ? etcd.grant(id, output.ttl).then((): KeeperInput => ({ type: 'granted', attempt }))
-        : etcd.keepAlive(id).then((ttl): KeeperInput => ({ type: 'keptAlive', attempt, ttl }));
-    call.then(this.#keeper, (error: unknown) =>
-      this.#keeper({ type: 'failed', attempt, reason: sentenceOf(error) }),
-    );
-  }
-
-  #answer(attempt: number, call: () => Promise<OwnInput>): void {
-    call().then(this.#own, (error: unknown) =>
-      this.#own({ type: 'failed', attempt, reason: sentenceOf(error) }),
-    );
   }
 }
 

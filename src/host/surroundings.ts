@@ -1,5 +1,5 @@
 /** What a lease is judged against, seen from one uplink: a view of the host's facts. */
-import { type Address, containsPrefix, type Prefix } from '../ip/index.ts';
+import { type Address, bitsOf, containsPrefix, type Prefix, prefixOf } from '../ip/index.ts';
 import type { HostFacts } from './facts.ts';
 
 /** As the lease room's `Surroundings` wants it. */
@@ -8,6 +8,8 @@ export interface HostSurroundings {
   readonly connected: readonly Prefix[];
   readonly onLink: readonly Prefix[];
   readonly defaultGateways: readonly Address[];
+  /** What a subnet of our own must not overlap. */
+  readonly unusable: readonly Prefix[];
 }
 
 /**
@@ -32,5 +34,21 @@ export function surroundingsOf(
     connected: neighbours.map(({ prefix }) => prefix),
     onLink: facts.connected.filter(({ device }) => device === uplink).map(({ prefix }) => prefix),
     defaultGateways: facts.defaultRoutes.flatMap(({ gateway }) => gateway ?? []),
+    unusable: unusable(facts, uplink),
   };
+}
+
+/**
+ * The networks and routers around this host, but for bridges that are not its uplink: docker0 still carries the subnet
+ * of our last run, which is the very one to take again. A LAN around Network does not count, so its hosts do singly.
+ */
+function unusable(facts: HostFacts, uplink: number | undefined): Prefix[] {
+  const around = facts.links.filter(({ index, kind }) => index === uplink || kind !== 'bridge');
+  const indexes = new Set(around.map(({ index }) => index));
+  const single = (address: Address): Prefix => prefixOf(address, bitsOf(address.family));
+  return [
+    ...facts.connected.flatMap(({ prefix, device }) => (indexes.has(device) ? prefix : [])),
+    ...around.flatMap((link) => link.addresses.map(({ address }) => single(address))),
+    ...facts.defaultRoutes.flatMap(({ gateway }) => (gateway ? single(gateway) : [])),
+  ];
 }

@@ -4,6 +4,7 @@
  * key's absence or revision, and comes after the state that explains it is on disk.
  */
 import { type BackoffOptions, backoffMs, type Core, type TimerInput } from '../core/index.ts';
+import type { Prefix } from '../ip/index.ts';
 import { leaseValue, type PublicAddresses, readLease } from './codec.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyPut, StoredKey } from './keys.ts';
@@ -27,6 +28,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #view: KnownView | undefined;
   #keeper: KeeperState = { kind: 'none' };
   #here: PublicAddresses = { publicIp: undefined, publicIp6: undefined };
+  #unusable: readonly Prefix[] = [];
   #own: OwnState | undefined;
   #leaseId: string | undefined;
   #saved: string | undefined;
@@ -103,6 +105,9 @@ export class Own implements Core<OwnInput, OwnOutput> {
         break;
       case 'addresses':
         this.#here = { publicIp: input.publicIp, publicIp6: input.publicIp6 };
+        break;
+      case 'unusable':
+        this.#unusable = input.prefixes;
         break;
       case 'timer':
         break;
@@ -200,6 +205,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       config: this.#config,
       leases: newestOf(this.#view, this.#told),
       here: this.#here,
+      unusable: this.#unusable,
       own: this.#own,
       announced: this.#announced !== undefined,
       configKey,

@@ -3,7 +3,7 @@
  * It never looks at what happened before; so a lost answer, a late view or a restart leads back to the same path.
  */
 import type { NetworkConfig } from '../config/index.ts';
-import type { Prefix } from '../ip/index.ts';
+import { overlaps, type Prefix } from '../ip/index.ts';
 import { candidates, fits } from './allocator.ts';
 import { type PublicAddresses, type ReadLease, type Subnets, subnetName } from './codec.ts';
 import { namesUs, type Ownership, ownershipOf } from './ownership.ts';
@@ -16,6 +16,8 @@ export interface Facts {
   /** All leases, the newest that is known of each; undefined before the first complete view. */
   readonly leases: ReadonlyMap<string, ReadLease> | undefined;
   readonly here: PublicAddresses;
+  /** What no subnet of ours may overlap, besides other leases: this host's own networks. */
+  readonly unusable: readonly Prefix[];
   /** The subnet that we hold, or are about to ask for. */
   readonly own: OwnState | undefined;
   /** We have said in this run that `own` is ours. */
@@ -63,9 +65,10 @@ export function planNext(facts: Facts): Plan {
   });
   if (config.kind !== 'valid') {
     const sentence = configText(config, facts.configKey);
-    return own === undefined || !announced
-      ? wait('waiting', sentence)
-      : wait('held', `holding subnet ${subnetsText(own.subnet)}, ${sentence}`);
+    if (own === undefined || !announced) return wait('waiting', sentence);
+    const say = `holding subnet ${subnetsText(own.subnet)}, ${sentence}`;
+    // Without a config etcd may have been wiped: nothing is written until somebody sets the network up again.
+    return config.kind === 'missing' ? wait('held', say) : planHeld(facts, own, say);
   }
   if (leases === undefined)
     return announced
@@ -81,12 +84,23 @@ export function planNext(facts: Facts): Plan {
   if (!fits(config.config, subnetsOf(own.subnet))) {
     // Given up only at a start, and with it the etcd lease: the old key ends by itself.
     if (!announced) return { kind: 'forget', outgrown: true };
-    return wait(
-      'held',
+    return planHeld(
+      facts,
+      own,
       `holding subnet ${subnetsText(own.subnet)}, which the network config no longer contains: a restart would pick a new subnet from ${rangeText(config.config)}`,
     );
   }
   return planOwned(own, ownershipOf(leases.get(own.subnet), own, here), here, announced);
+}
+
+/** A held subnet under a config that does not count: its key is defended all the same; else only `sentence` is said. */
+function planHeld({ leases, here: all }: Facts, own: OwnState, sentence: string): Plan {
+  const plan: Plan = { kind: 'wait', say: { status: 'held', sentence } };
+  const { subnet, subnet6 } = subnetsOf(own.subnet);
+  const here = { publicIp: subnet && all.publicIp, publicIp6: subnet6 && all.publicIp6 };
+  if (leases === undefined) return plan;
+  const defence = planOwned(own, ownershipOf(leases.get(own.subnet), own, here), here, true);
+  return defence.kind === 'hold' ? plan : defence;
 }
 
 function planOwned(
@@ -138,14 +152,16 @@ function planOwned(
 
 /** By address, else the previous subnet, else the first free one in our own order. */
 function choose(
-  { previous, seed }: Facts,
+  { previous, seed, unusable }: Facts,
   config: NetworkConfig,
   leases: ReadonlyMap<string, ReadLease>,
   here: PublicAddresses,
 ): Plan {
+  const near = withinNetwork(unusable, config);
   const found =
-    findByAddress(leases, config, here, previous) ??
-    candidates({ config, taken: takenBy(leases, config), previous, seed }).next().value;
+    findByAddress(leases, config, here, previous, near) ??
+    candidates({ config, taken: [...near, ...takenBy(leases, config)], previous, seed }).next()
+      .value;
   if (found === undefined)
     return { kind: 'wait', say: { status: 'full', sentence: fullText(config) } };
   return {
@@ -171,30 +187,39 @@ function findByAddress(
   config: NetworkConfig,
   here: PublicAddresses,
   previous: Subnets | undefined,
+  near: readonly Prefix[],
 ): Subnets | undefined {
   const wish = previous === undefined ? undefined : subnetName(previous);
   let best: { readonly lease: Subnets; readonly rank: number } | undefined;
   for (const read of leases.values()) {
     if (read.kind !== 'lease' || !namesUs(read.lease, here)) continue;
     if (!fits(config, read.lease)) continue;
+    const { subnet } = read.lease;
+    if (subnet !== undefined && near.some((prefix) => overlaps(prefix, subnet))) continue;
     const rank = read.lease.name === wish ? -1 : read.lease.createRevision;
     if (best === undefined || rank < best.rank) best = { lease: read.lease, rank };
   }
   return best && { subnet: best.lease.subnet, subnet6: best.lease.subnet6 };
 }
 
-/**
- * What no new subnet may overlap: every key's prefixes, also of keys that are malformed or refused.
- * But a prefix that holds all of Network is no subnet of it, and one bad key must not lock out every new host.
- */
+/** What no new subnet may overlap: every key's prefixes, also of keys that are malformed or refused. */
 function takenBy(leases: ReadonlyMap<string, ReadLease>, config: NetworkConfig): Prefix[] {
   const taken: Prefix[] = [];
   for (const read of leases.values()) {
     const { subnet, subnet6 } = read.kind === 'lease' ? read.lease : read;
-    if (subnet !== undefined && subnet.length > (config.v4?.network.length ?? 0))
-      taken.push(subnet);
-    if (subnet6 !== undefined && subnet6.length > (config.v6?.network.length ?? 0))
-      taken.push(subnet6);
+    if (subnet !== undefined) taken.push(subnet);
+    if (subnet6 !== undefined) taken.push(subnet6);
   }
-  return taken;
+  return withinNetwork(taken, config);
+}
+
+/**
+ * Without those that hold all of Network: such a key is no subnet of it, and one bad key must not lock out every new
+ * host; and a LAN around Network is legal.
+ */
+function withinNetwork(prefixes: readonly Prefix[], { v4, v6 }: NetworkConfig): Prefix[] {
+  return prefixes.filter(({ address, length }) => {
+    const network = address.family === 4 ? v4?.network : v6?.network;
+    return length > (network?.length ?? 0);
+  });
 }

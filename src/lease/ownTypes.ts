@@ -1,6 +1,7 @@
 /** What the core of our own subnet takes and gives. */
 import type { NetworkConfig } from '../config/index.ts';
 import type { BackoffOptions, Random } from '../core/index.ts';
+import type { Prefix } from '../ip/index.ts';
 import type { PublicAddresses, Subnets } from './codec.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyAnswer, KeyTransaction, StoredKey } from './keys.ts';
@@ -20,6 +21,8 @@ export type OwnInput =
   | { readonly type: 'keeper'; readonly state: KeeperState }
   /** This host's addresses on its uplink. */
   | ({ readonly type: 'addresses' } & PublicAddresses)
+  /** This host's own networks: a new subnet overlaps none of them. */
+  | { readonly type: 'unusable'; readonly prefixes: readonly Prefix[] }
   | { readonly type: 'persisted'; readonly attempt: number }
   | { readonly type: 'transacted'; readonly attempt: number; readonly answer: KeyAnswer }
   | {

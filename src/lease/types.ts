@@ -30,4 +30,6 @@ export interface Surroundings {
   readonly onLink: readonly Prefix[];
   /** Gateways of this host's default routes. */
   readonly defaultGateways: readonly Address[];
+  /** What a subnet of our own must not overlap; default: nothing. */
+  readonly unusable?: readonly Prefix[];
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type HostFacts, parseHostFacts, readHostFacts } from '../../src/host/facts.ts';
-import { surroundingsOf } from '../../src/host/index.ts';
+import { stayWithUplink, surroundingsOf } from '../../src/host/index.ts';
 import { chooseUplink, findUplink, parseReach, type UplinkOptions } from '../../src/host/uplink.ts';
 import { type Address, parseAddress, parsePrefix } from '../../src/ip/index.ts';
 import { needs } from '../support/needs.ts';
@@ -114,6 +114,24 @@ describe('the facts', () => {
     assert.ok(texts(around.localAddresses).includes('10.100.1.1'));
     // A bridge that still has another subnet is.
     assert.ok(texts(surroundingsOf(facts, 2, []).connected).includes('10.100.1.0/24'));
+  });
+
+  test('tell what no subnet of ours may overlap, but not what docker0 still carries of it', () => {
+    const unusable = texts(surroundingsOf(facts, 2, []).unusable);
+    for (const text of ['10.10.10.0/24', '192.168.7.0/24', '10.10.10.1/32', '10.10.10.101/32'])
+      assert.ok(unusable.includes(text), text);
+    assert.ok(!unusable.includes('10.100.1.0/24'));
+    assert.ok(texts(surroundingsOf(facts, 4, []).unusable).includes('10.100.1.0/24'));
+  });
+
+  test('keep an uplink through a default route that moves, and never name another one', () => {
+    const stays = (current: { name: string; device: number }): string => {
+      const choice = stayWithUplink(facts, current, none);
+      return choice.kind === 'uplink' ? `${choice.name} ${choice.address.text}` : choice.reason;
+    };
+    assert.equal(stays({ name: 'eth1', device: 3 }), 'eth1 192.168.7.1');
+    assert.equal(stays({ name: 'was-eth1', device: 3 }), 'eth1 192.168.7.1');
+    assert.match(stays({ name: 'eth9', device: 9 }), /^eth9 is not there; there are eth0 /);
   });
 
   test('need iproute2: anything else is one sentence', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parsePrefix } from '../../src/ip/index.ts';
 import { DUAL, range } from '../support/leases.ts';
 import { Bench, NAME, previous, ready, US } from '../support/ownBench.ts';
 
@@ -41,6 +42,16 @@ describe('a first start', () => {
     assert.deepEqual(bench.saved(), []);
     assert.deepEqual(bench.leases([NAME, US, '900']), []);
     assert.equal(bench.own.deadline, undefined);
+  });
+
+  test("never takes a subnet that overlaps this host's own networks, whoever named it", () => {
+    const bench = ready({ previous });
+    const [inside, around] = [parsePrefix('10.100.3.128/25'), parsePrefix('10.0.0.0/8')];
+    assert.ok(inside !== undefined && around !== undefined);
+    bench.give({ type: 'unusable', prefixes: [inside, around] });
+    const out = bench.leases([NAME, US, '5']).join();
+    assert.match(out, /persist 10\.100\.\d+\.0-24 meant/, 'a LAN around Network is legal');
+    assert.ok(!out.includes(NAME), out);
   });
 
   test('takes the subnet that etcd has under our address, by transaction on its revision', () => {

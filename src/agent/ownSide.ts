@@ -1,0 +1,109 @@
+/** The cores of our own subnet, `own` and `keeper`, at work on etcd and the disk: performs what they put out. */
+import { drive, type Send } from '../core/index.ts';
+import {
+  type HeldSubnet,
+  Keeper,
+  type KeeperInput,
+  type KeeperOutput,
+  Own,
+  type OwnInput,
+  type OwnOutput,
+  type OwnStatus,
+} from '../lease/index.ts';
+import type { LeaseSideOptions } from './leaseSideTypes.ts';
+import type { AgentPorts } from './ports.ts';
+import { sentenceOf } from './sentence.ts';
+
+/** flannel's, in seconds. */
+const LEASE_TTL_SECONDS = 24 * 60 * 60;
+const RETRY = { firstMs: 200, maxMs: 5_000 };
+
+export interface OwnSideEvents {
+  /** The subnet that we are about to ask for, before it is on disk and in etcd. */
+  asking(name: string): void;
+  held(lease: HeldSubnet): void;
+  status(status: OwnStatus, sentence: string): void;
+  /** The state on disk is not what it should be, with the reason; undefined: it is again. */
+  unsaved(reason: string | undefined): void;
+}
+
+/** Starts both cores; what is returned feeds `own`. */
+export function runOwn(
+  ports: AgentPorts,
+  options: LeaseSideOptions,
+  events: OwnSideEvents,
+): Send<OwnInput> {
+  const { clock, random, etcd, host } = ports;
+  const { signal } = options;
+  const keeperCore = new Keeper({
+    ttlSeconds: LEASE_TTL_SECONDS,
+    renewMarginMs: options.renewMarginMs,
+    retry: RETRY,
+    random,
+  });
+  const ownCore = new Own({
+    configKey: `${options.etcdPrefix}/config`,
+    subnetsPrefix: `${options.etcdPrefix}/subnets/`,
+    state: options.state,
+    previous: options.previous,
+    seed: options.seed,
+    newLeaseId: ports.newLeaseId,
+    retry: RETRY,
+    random,
+  });
+
+  const save = async (state: Parameters<typeof host.saveState>[0]): Promise<void> => {
+    await host.saveState(state).catch((error: unknown) => {
+      events.unsaved(sentenceOf(error));
+      throw error;
+    });
+    events.unsaved(undefined);
+  };
+  const performOwn = (output: OwnOutput): void => {
+    switch (output.type) {
+      case 'persist':
+        events.asking(output.state.subnet);
+        return answer(output, () => save(output.state).then(() => ({ type: 'persisted' })));
+      case 'transact':
+        return answer(output, async () => {
+          const result = await etcd.transact(output.transaction);
+          return { type: 'transacted', answer: result };
+        });
+      case 'read':
+        return answer(output, async () => ({
+          type: 'readBack',
+          entry: await etcd.get(output.key),
+        }));
+      case 'want':
+        return keeper({ type: 'want', id: output.id });
+      case 'held':
+        return events.held(output.lease);
+      case 'status':
+        return events.status(output.status, output.sentence);
+    }
+  };
+  const performKeeper = (output: KeeperOutput): void => {
+    if (output.type === 'state') return own({ type: 'keeper', state: output.state });
+    const { attempt, id } = output;
+    const call =
+      output.type === 'grant'
+        ? etcd.grant(id, output.ttl).then((): KeeperInput => ({ type: 'granted', attempt }))
+        : etcd.keepAlive(id).then((ttl): KeeperInput => ({ type: 'keptAlive', attempt, ttl }));
+    call.then(keeper, (error: unknown) =>
+      keeper({ type: 'failed', attempt, reason: sentenceOf(error) }),
+    );
+  };
+  const answer = ({ attempt }: { attempt: number }, call: () => Promise<Answer>): void => {
+    call().then(
+      (result) => own({ ...result, attempt }),
+      (error: unknown) => own({ type: 'failed', attempt, reason: sentenceOf(error) }),
+    );
+  };
+
+  const keeper: Send<KeeperInput> = drive(keeperCore, performKeeper, clock, signal);
+  const own: Send<OwnInput> = drive(ownCore, performOwn, clock, signal);
+  return own;
+}
+
+type Unnumbered<T> = T extends { attempt: number } ? Omit<T, 'attempt'> : never;
+type Answer = Unnumbered<OwnInput>;
