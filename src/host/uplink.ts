@@ -120,6 +120,8 @@ export function stayWithUplink(
     facts.links.find(({ name }) => name === current.name) ??
     facts.links.find(({ index }) => index === current.device);
   if (link === undefined) return none(`${current.name} is not there; there are ${listed(facts)}.`);
+  // Its addresses stay on it, but nothing is on-link through it: no time to judge peers by what is connected.
+  if (!link.up) return none(`${link.name} is down.`);
   const only = { ...options, iface: [link.name], ifaceRegex: [], ifaceCanReach: undefined };
   const choice = chooseUplink(facts, only);
   return choice.kind === 'uplink' ? { ...choice, how: 'as before' } : choice;
