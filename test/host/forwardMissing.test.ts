@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { systemClock } from '../../src/core/index.ts';
 import { ForwardRules } from '../../src/host/index.ts';
+import { until } from '../support/until.ts';
 import { address, Lines, never, rulesOn, skip, slow, state, wanted } from './opened.ts';
 import { docker20, PEER_CONTAINER, STRANGER, World } from './world.ts';
 
@@ -23,6 +24,36 @@ test('a burst of wishes writes the first and the last, not each', slow, async ()
   assert.equal(scripts.length, 2);
   assert.match(scripts.at(-1) ?? '', /10\.10\.11\.50 \}/);
 });
+
+test(
+  'what an ensure() could not do, and a later look can, is told as open again',
+  slow,
+  async () => {
+    let refuses = false;
+    let table = '';
+    const rules = new ForwardRules({
+      log: new Lines(),
+      clock: systemClock,
+      checkMs: 5,
+      legacyTables: async () => '',
+      run: async (file, args, options) => {
+        if (file === 'nft' && refuses) return { code: 1, stdout: '', stderr: 'Error: busy' };
+        if (file === 'nft' && args[0] === '-f') table = options?.input ?? '';
+        return { code: 0, stdout: file === 'nft' ? table : '', stderr: '' };
+      },
+    });
+    const stop = new AbortController();
+    const told: string[] = [];
+    assert.equal((await rules.ensure(wanted, stop.signal)).kind, 'open');
+    refuses = true;
+    assert.notEqual((await rules.ensure({ ...wanted, gateways: [] }, stop.signal)).kind, 'open');
+    refuses = false;
+    rules.watch((status) => told.push(status.kind), stop.signal);
+    await until('it is open again', () => told.length > 0);
+    stop.abort();
+    assert.deepEqual(told, ['open']);
+  },
+);
 
 describe('where something is missing', { skip }, () => {
   const here = async (check: (world: World) => Promise<void>): Promise<void> => {
