@@ -2,7 +2,7 @@
 /** The command line: parse, dispatch, exit code. Nothing else. */
 import { Command } from '@commander-js/extra-typings';
 import manifest from '../package.json' with { type: 'json' };
-import { agentCommand } from './commands/agent.ts';
+import { agentCommand, planCommand } from './commands/agent.ts';
 import { confirmCommand } from './commands/confirm.ts';
 import { demoCommand } from './commands/demo.ts';
 import { EXIT } from './commands/exit.ts';
@@ -24,13 +24,23 @@ Exit codes:
   ${EXIT.notRunning}  no agent runs here, where one is spoken to`,
   );
 program.exitOverride();
-for (const command of [agentCommand(manifest.version), confirmCommand(), demoCommand()]) {
+const { version } = manifest;
+for (const command of [
+  agentCommand(version),
+  planCommand(version),
+  confirmCommand(),
+  demoCommand(),
+]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 
 const [name, ...rest] = process.argv.slice(2);
 const words =
-  name === undefined ? [] : name === 'agent' ? [name, ...fromGoSpelling(rest)] : [name, ...rest];
+  name === undefined
+    ? []
+    : name === 'agent' || name === 'plan'
+      ? [name, ...fromGoSpelling(rest)]
+      : [name, ...rest];
 try {
   await program.parseAsync(words, { from: 'user' });
 } catch (error) {

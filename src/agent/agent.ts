@@ -87,11 +87,16 @@ export class Agent {
     this.#sides?.route.confirm();
   }
 
+  /** Ours, once it is held. */
+  get subnet(): string | undefined {
+    return this.#held?.subnet?.text;
+  }
+
   /** What /readyz tells besides the conditions. */
   details(): object {
     const { driver, etcd } = this.#ports;
     return {
-      subnet: this.#held?.subnet?.text ?? null,
+      subnet: this.subnet ?? null,
       uplink: this.#sides?.host.uplink.name ?? null,
       driver: driver.name,
       routes: this.#sides?.route.summary() ?? {},
@@ -231,7 +236,8 @@ export class Agent {
   }
 
   #own(status: OwnStatus, sentence: string): void {
-    const { log } = this.#ports;
+    const { log, watcher } = this.#ports;
+    watcher?.own(status, sentence);
     // What is wrong with the config has been said, and that it changes nothing for us.
     const said = this.health.has('config') && (status === 'held' || status === 'waiting');
     if (said) log.debug(sentence);

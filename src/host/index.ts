@@ -12,6 +12,7 @@ export {
   type PreviousSubnets,
   readSubnetFile,
   type SubnetFile,
+  subnetFileSays,
   writeSubnetFile,
 } from './subnetFile.ts';
 export { type HostSurroundings, surroundingsOf } from './surroundings.ts';

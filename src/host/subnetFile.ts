@@ -65,13 +65,18 @@ export async function readSubnetFile(path: string): Promise<PreviousSubnets> {
   return parseSubnetFile((await textOf(path)) ?? '');
 }
 
+/** Whether the file says just this already. */
+export async function subnetFileSays(path: string, file: SubnetFile): Promise<boolean> {
+  return (await textOf(path)) === formatSubnetFile(file);
+}
+
 /**
  * Writes the file, its folder too. Resolves to whether anything was written; rejects with one sentence.
  * A reader sees the old file or the new one, also across a crash of the host.
  */
 export async function writeSubnetFile(path: string, file: SubnetFile): Promise<boolean> {
+  if (await subnetFileSays(path, file)) return false;
   const text = formatSubnetFile(file);
-  if ((await textOf(path)) === text) return false;
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${++written}`);
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o755 });

@@ -31,8 +31,11 @@ const FILE = 'state.json';
 const LEASE_ID = /^[1-9]\d{0,18}$/;
 const LEASE_ID_MAX = 2n ** 63n - 1n;
 
-/** Reads the state; a damaged file is renamed to `state.json.damaged`. Throws if the file cannot be read at all. */
-export async function loadState(dir: string): Promise<LoadedState> {
+/** Reads the state; a damaged file is renamed to `state.json.damaged`, or left. Throws if the file cannot be read at all. */
+export async function loadState(
+  dir: string,
+  damaged: 'set-aside' | 'leave' = 'set-aside',
+): Promise<LoadedState> {
   const file = join(dir, FILE);
   let text: string;
   try {
@@ -43,6 +46,8 @@ export async function loadState(dir: string): Promise<LoadedState> {
   }
   const state = parseState(text);
   if (typeof state !== 'string') return { kind: 'state', state };
+  if (damaged === 'leave')
+    return { kind: 'damaged', reason: `${file} ${state}`, movedTo: undefined };
   const movedTo = `${file}.damaged`;
   try {
     await rename(file, movedTo);

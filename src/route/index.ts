@@ -7,5 +7,7 @@ export * from './open.ts';
 export { IN_PLACE } from './peer.ts';
 export { Reconciler } from './reconciler.ts';
 export * from './reconcilerTypes.ts';
+export { type Rehearsal, rehearse } from './rehearsal.ts';
 export * from './run.ts';
+export { ipRouteText } from './text.ts';
 export * from './types.ts';

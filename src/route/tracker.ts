@@ -280,7 +280,8 @@ function isRow(route: Route, row: KernelRoute): boolean {
   return sameRow({ ...rowOf(route), linkDown: row.linkDown }, row);
 }
 
-function rowOf(route: Route): KernelRoute {
+/** The row that the kernel has once `route` is added. */
+export function rowOf(route: Route): KernelRoute {
   const { prefix, gateway, device, metric, protocol, table, source } = route;
   return {
     prefix,

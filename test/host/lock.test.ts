@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { acquireLock } from '../../src/host/index.ts';
+import { acquireLock, lockHolder } from '../../src/host/index.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 import { child, ended, source } from './child.ts';
@@ -53,6 +56,36 @@ describe('the lock', () => {
     const lock = await acquireLock(name);
     const { stdout } = await ended(child(take(name), ['unshare', '--net']));
     assert.deepEqual(JSON.parse(stdout), { kind: 'held' });
+    if (lock.kind === 'held') await lock.release();
+  });
+
+  test('has a holder whose pid is proven by its open socket, whatever the socket says', async () => {
+    const name = fresh();
+    assert.deepEqual(await lockHolder(name), { kind: 'none' });
+    const holder = child(holdFor(name));
+    await once(holder.stdout, 'data');
+    assert.deepEqual(await lockHolder(name), { kind: 'held', pid: holder.pid });
+    assert.deepEqual(await lockHolder(name.slice(0, -1)), { kind: 'none' });
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    assert.deepEqual(await lockHolder(name), { kind: 'none' });
+    const liar = createServer((socket) => socket.end('1\n'));
+    liar.listen({ path: `\0hostgw/${name}` });
+    await until('it listens', () => liar.listening);
+    assert.deepEqual(await acquireLock(name), { kind: 'taken', heldBy: 1 });
+    assert.deepEqual(await lockHolder(name), { kind: 'held', pid: process.pid });
+    liar.close();
+  });
+
+  test('has a holder without a pid where its process cannot be seen', async () => {
+    const name = fresh();
+    const lock = await acquireLock(name);
+    // A proc file system that shows the sockets of this namespace and no process.
+    const proc = mkdtempSync(join(tmpdir(), 'hostgw-proc-'));
+    mkdirSync(join(proc, 'net'));
+    writeFileSync(join(proc, 'net', 'unix'), readFileSync('/proc/net/unix'));
+    assert.deepEqual(await lockHolder(name, proc), { kind: 'held', pid: undefined });
+    rmSync(proc, { recursive: true });
     if (lock.kind === 'held') await lock.release();
   });
 
