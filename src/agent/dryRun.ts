@@ -153,10 +153,13 @@ async function rest(
   return planLines({ ...notes, options, rehearsal, table: host.table, subnet: agent.subnet });
 }
 
+/** What keeps an agent waiting, by condition. */
+const OBSTACLES = ['uplink', 'host', 'etcd', 'routes-dump'];
+
 /** What stands in the way, after a colon; the last warning where no condition says it. */
 function troubleOf(agent: Agent, { warnings, own }: Notes): string {
-  const conditions = agent.health.conditions.filter(({ code }) => code !== 'lease');
-  const said = conditions[0]?.sentence ?? [...warnings].at(-1) ?? own?.sentence;
+  const condition = agent.health.conditions.find(({ code }) => OBSTACLES.includes(code));
+  const said = condition?.sentence ?? [...warnings].at(-1) ?? own?.sentence;
   return said === undefined ? '' : `: ${said}`;
 }
 
