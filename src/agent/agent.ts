@@ -150,7 +150,7 @@ export class Agent {
     leaseOptions: ConstructorParameters<typeof LeaseSide>[1],
   ): Sides {
     const { routeProtocol: protocol, sweepHoldMs, subnetFile } = this.#options;
-    const { routeMetrics: metrics, routeSources: sources } = this.#options;
+    const { routeMetrics: metrics, routeSources: sources, neighbours } = this.#options;
     const signal = this.#signal;
     const host = new HostSide(
       this.#ports,
@@ -160,7 +160,8 @@ export class Agent {
     );
     const onHint = (): void => host.hint();
     const { table } = this.#ports.host;
-    const routeOptions = { protocol, table, metrics, sources, sweepHoldMs, signal, onHint };
+    const routing = { protocol, table, metrics, sources, neighbours };
+    const routeOptions = { ...routing, sweepHoldMs, signal, onHint };
     const route = new RouteSide(this.#ports, routeOptions, this.health, found.uplink);
     const { log } = this.#ports;
     const lease = new LeaseSide(

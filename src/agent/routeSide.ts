@@ -10,6 +10,7 @@ import {
   type Hint,
   IN_PLACE,
   type MetricChoice,
+  type NeighbourMode,
   type PeerState,
   Reconciler,
   type ReconcilerInput,
@@ -21,6 +22,7 @@ import {
 } from '../route/index.ts';
 import { Crowd } from './crowd.ts';
 import type { Health } from './health.ts';
+import { NeighbourSide } from './neighbourSide.ts';
 import type { AgentPorts } from './ports.ts';
 
 /** Of a thousand peers without a route so many are named; the log has named each. */
@@ -37,6 +39,7 @@ export interface RouteSideOptions {
   readonly metrics: MetricChoice;
   /** Preferred sources, one in each family at most. */
   readonly sources: readonly Address[];
+  readonly neighbours: NeighbourMode;
   readonly sweepHoldMs: number;
   readonly signal: AbortSignal;
   /** Links or addresses may have changed. */
@@ -48,6 +51,7 @@ export class RouteSide {
   readonly #crowd: Crowd;
   readonly #health: Health;
   readonly #send: Send<ReconcilerInput>;
+  readonly #neighbours: NeighbourSide;
   readonly #wishes = new Map<string, Wish>();
   readonly #states = new Map<string, PeerState>();
   readonly #prefixes = new Map<PeerState, Set<string>>();
@@ -67,6 +71,11 @@ export class RouteSide {
     this.#device = uplink.device;
     this.#deviceName = uplink.name;
     this.#sources = options.sources;
+    const { neighbours: mode, protocol, signal } = options;
+    const { device } = uplink;
+    const onChange = (): void => this.#tellPeers();
+    const neighbourOptions = { mode, protocol, device, signal, onChange };
+    this.#neighbours = new NeighbourSide(ports, neighbourOptions, health, this.#crowd);
     const core = new Reconciler({
       protocol: options.protocol,
       table: options.table ?? TABLE_MAIN,
@@ -76,15 +85,15 @@ export class RouteSide {
       deviceName: (device) => (device === this.#device ? this.#deviceName : `device ${device}`),
     });
     this.#send = runReconciler({
-      driver: tapped(ports.driver, options.onHint),
+      driver: tapped(ports.driver, () => {
+        options.onHint();
+        this.#neighbours.hint();
+      }),
       core,
       clock: ports.clock,
       random: ports.random,
       signal: options.signal,
-      onReport: (report) => {
-        ports.watcher?.report(report);
-        this.#report(report);
-      },
+      onReport: (report) => this.#report(report),
     });
   }
 
@@ -108,6 +117,9 @@ export class RouteSide {
     for (const wish of changes) {
       if (wish.gateway === undefined) this.#wishes.delete(wish.prefix.text);
       else this.#wishes.set(wish.prefix.text, wish);
+      // A route that is there, or held, needs its gateway until it is gone.
+      const stays = wish.gateway === undefined && this.#states.has(wish.prefix.text);
+      if (!stays) this.#neighbours.route(wish.prefix, wish.gateway);
     }
     const routed = changes.map((wish) => this.#routed(wish));
     this.#send({ type: 'desired', changes: routed, complete, suspect });
@@ -118,14 +130,21 @@ export class RouteSide {
     this.#deviceName = name;
     if (device === this.#device) return;
     this.#device = device;
+    this.#neighbours.setDevice(device);
     const changes = Array.from(this.#wishes.values(), (wish) => this.#routed(wish));
     this.#send({ type: 'desired', changes, complete: false });
   }
 
   /** How many peers are in which state. */
   summary(): Record<string, number> {
+    const dead = this.#unreachable().size;
     const counts = Array.from(this.#prefixes, ([state, { size }]) => [state, size] as const);
-    return Object.fromEntries(counts.filter(([, count]) => count > 0));
+    const shown = counts.map(
+      ([state, size]) => [state, state === 'installed' ? size - dead : size] as const,
+    );
+    return Object.fromEntries(
+      [...shown, ['unreachable', dead] as const].filter(([, count]) => count > 0),
+    );
   }
 
   #routed({ prefix, gateway }: Wish): { prefix: Prefix; route: Wanted | undefined } {
@@ -140,9 +159,11 @@ export class RouteSide {
         return this.#peer(report.prefix, report.state, report.reason);
       case 'removed':
         this.#setState(report.prefix, undefined);
+        if (!this.#wishes.has(report.prefix.text)) this.#neighbours.route(report.prefix, undefined);
         this.#crowd.say('info', `subnet removed: ${report.prefix.text}`, 'subnets are removed');
         return this.#tellPeers();
       case 'hold':
+        this.#neighbours.complete(false);
         return this.#health.set({
           code: HELD,
           sentence: `${report.count} of ${report.of} peers are gone at once: their routes are held until they return, the hold ends (--sweep-hold), or somebody says that it is meant: hostgw confirm`,
@@ -163,6 +184,7 @@ export class RouteSide {
           blocking: report.about !== 'listen',
         });
       case 'settled':
+        if (report.complete) this.#neighbours.complete(!this.#health.has(HELD));
         return this.#log.debug(
           `routes settled: ${report.kernel} of ${report.desired} in the kernel, ${report.writes} written`,
         );
@@ -203,15 +225,24 @@ export class RouteSide {
       ([state, { size }]) =>
         size > 0 && state !== 'installed' && state !== 'pending' && state !== 'held',
     );
-    if (without.length === 0) return this.#health.clear('peers');
+    const dead = this.#unreachable();
+    if (without.length === 0 && dead.size === 0) return this.#health.clear('peers');
     const each = without.map(
       ([state, prefixes]) => `${prefixes.size} ${state} (${named(prefixes)})`,
     );
-    this.#health.set({
-      code: 'peers',
-      sentence: `peers without a route: ${each.join(', ')}`,
-      blocking: false,
-    });
+    const parts = each.length === 0 ? [] : [`peers without a route: ${each.join(', ')}`];
+    if (dead.size > 0)
+      parts.push(
+        `peers with a route to a neighbour that does not answer: ${dead.size} (${named(dead)})`,
+      );
+    this.#health.set({ code: 'peers', sentence: parts.join('; '), blocking: false });
+  }
+
+  /** Prefixes whose route stands, and leads to nobody. */
+  #unreachable(): ReadonlySet<string> {
+    const installed = this.#prefixes.get('installed');
+    const dead = [...this.#neighbours.unreachable].filter((prefix) => installed?.has(prefix));
+    return new Set(dead);
   }
 }
 

@@ -14,6 +14,7 @@ import {
   ForwardRules,
   findUplink,
   readHostFacts,
+  readNeighbourLimits,
   readSubnetFile,
   stayWithUplink,
   systemdNotifier,
@@ -34,7 +35,7 @@ export class OtherAgent extends Error {
 }
 
 const CAP_NET_ADMIN = 12n;
-export const random: Random = Math.random;
+const random: Random = Math.random;
 
 /**
  * Runs an agent until `signal` aborts; `onConfirm` is given what takes the operator's word. Rejects with RangeError if
@@ -48,7 +49,14 @@ export async function runAgent(
 ): Promise<void> {
   // Whoever read our log has gone (EPIPE): the routes matter more. Without a listener Node and Deno would end here.
   process.stderr.on('error', () => undefined);
-  const log = openAgentLog(options);
+  const log = openLog({
+    format: options.logFormat,
+    verbosity: options.verbosity,
+    secrets: options.etcdPassword === undefined ? [] : [options.etcdPassword],
+    wall: systemClock.wall,
+    write: (text) => process.stderr.write(text),
+    journal: process.env['JOURNAL_STREAM'] !== undefined && options.logFormat === 'text',
+  });
   log.info(`hostgw ${version} on ${runtime()}`);
   const etcd = openEtcd(etcdOptions(options), systemClock, random, log);
   try {
@@ -67,21 +75,9 @@ export async function runAgent(
 }
 
 /** An etcd that does not answer must not hold up the end. */
-export const CLOSE_MS = 300;
-export const systemPause = (ms: number): Promise<void> =>
+const CLOSE_MS = 300;
+const systemPause = (ms: number): Promise<void> =>
   new Promise((resolve) => void systemClock.at(systemClock.now() + ms, resolve));
-
-/** The log on standard error. */
-export function openAgentLog(options: AgentOptions): Log {
-  return openLog({
-    format: options.logFormat,
-    verbosity: options.verbosity,
-    secrets: options.etcdPassword === undefined ? [] : [options.etcdPassword],
-    wall: systemClock.wall,
-    write: (text) => process.stderr.write(text),
-    journal: process.env['JOURNAL_STREAM'] !== undefined && options.logFormat === 'text',
-  });
-}
 
 async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
   await checkRights();
@@ -156,8 +152,7 @@ async function live(
   }
 }
 
-/** This machine. */
-export function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock): HostPort {
+function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock): HostPort {
   const uplinkOptions = {
     iface: options.iface,
     ifaceRegex: options.ifaceRegex,
@@ -174,6 +169,7 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
       current === undefined || options.iface.length + options.ifaceRegex.length > 0
         ? findUplink(facts, uplinkOptions)
         : Promise.resolve(stayWithUplink(facts, current, uplinkOptions)),
+    neighbourLimits: () => readNeighbourLimits(),
     ensureForwarding: (name) => ensureForwarding(name),
     previousSubnets: () => readSubnetFile(options.subnetFile),
     writeSubnetFile: (file) => writeSubnetFile(options.subnetFile, file),
@@ -204,9 +200,9 @@ async function checkRights(): Promise<void> {
 }
 
 /** 63 random bits: two hosts never choose the same one. */
-export const newLeaseId = (): string => String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
+const newLeaseId = (): string => String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
 
-export function etcdOptions(options: AgentOptions): Parameters<typeof openEtcd>[0] {
+function etcdOptions(options: AgentOptions): Parameters<typeof openEtcd>[0] {
   const { etcdCafile, etcdCertfile, etcdKeyfile, etcdUsername, etcdPassword } = options;
   return {
     endpoints: options.etcdEndpoints,

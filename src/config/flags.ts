@@ -134,6 +134,14 @@ export const FLAGS: readonly Flag[] = [
     choices: ['auto', 'native', 'ip'],
   },
   {
+    name: 'neighbours',
+    kind: 'string',
+    value: 'auto|on|off',
+    help: "keep the gateways' neighbour entries beyond the kernel's limit; auto: where they are many for it",
+    default: 'auto',
+    choices: ['auto', 'on', 'off'],
+  },
+  {
     name: 'route-protocol',
     kind: 'number',
     value: 'NUMBER',

@@ -26,6 +26,7 @@ export interface AgentOptions {
   /** 0: no health server. */
   readonly healthzPort: number;
   readonly routeDriver: 'auto' | 'native' | 'ip';
+  readonly neighbours: 'auto' | 'on' | 'off';
   readonly routeProtocol: number;
   readonly routeMetrics: 'auto' | '0' | 'spread';
   /** Its number, or the name of the VRF device that has it. */
@@ -77,6 +78,7 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
     healthzIp: needed('healthz-ip'),
     healthzPort: number('healthz-port'),
     routeDriver: needed('route-driver') as AgentOptions['routeDriver'],
+    neighbours: needed('neighbours') as AgentOptions['neighbours'],
     routeProtocol: number('route-protocol'),
     routeMetrics: needed('route-metrics') as AgentOptions['routeMetrics'],
     routeTable: tableOf(valueOf(values, 'route-table')),

@@ -8,11 +8,11 @@ export {
 } from './forward/index.ts';
 export { ensureForwarding, type ForwardingOutcome } from './forwarding.ts';
 export { acquireLock, type Lock, lockHolder } from './lock.ts';
+export { type NeighbourLimits, readNeighbourLimits } from './neighbourLimits.ts';
 export {
   type PreviousSubnets,
   readSubnetFile,
   type SubnetFile,
-  subnetFileSays,
   writeSubnetFile,
 } from './subnetFile.ts';
 export { type HostSurroundings, surroundingsOf } from './surroundings.ts';

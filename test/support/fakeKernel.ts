@@ -149,6 +149,7 @@ export class FakeKernel {
   /** Deletes a link with its addresses and routes. */
   removeLink(index: number): void {
     this.#links.delete(index);
+    this.neighbours.flush(index);
     this.#addresses = this.#addresses.filter((a) => a.device !== index);
     this.#vanish((route) => route.device === index);
     this.#hints.send({ links: true, addresses: true });

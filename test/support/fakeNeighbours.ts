@@ -66,10 +66,12 @@ export class FakeNeighbours {
     this.#table.delete(neighbourText(neighbour));
   }
 
-  /** The device lost its carrier: only PERMANENT entries stay. */
+  /** The device lost its carrier: only PERMANENT entries stay. Or it is gone, and everything with it. */
   flush(device: number): void {
+    const isGone = this.#ports.isLive(device) === undefined;
     for (const [key, entry] of this.#table) {
-      if (entry.device === device && entry.state !== NUD.permanent) this.#table.delete(key);
+      const stays = entry.state === NUD.permanent && !isGone;
+      if (entry.device === device && !stays) this.#table.delete(key);
     }
   }
 

@@ -11,6 +11,7 @@ import {
   findUplink,
   type HostFacts,
   type Link,
+  type NeighbourLimits,
   type Notifier,
   type PreviousSubnets,
   type SubnetFile,
@@ -44,6 +45,7 @@ export class SimMachine implements HostPort {
   state: OwnState | undefined;
   subnetFile = '';
   mtu = 1500;
+  limits: NeighbourLimits = { 4: 1024, 6: 1024 };
   /** What the firewall answers; undefined: it rejects. */
   firewallStatus: ForwardStatus | undefined = { kind: 'open', how: 'simulated' };
   /** What turning on forwarding rejects with. */
@@ -96,6 +98,10 @@ export class SimMachine implements HostPort {
 
   uplink(facts: HostFacts): Promise<UplinkChoice> {
     return findUplink(facts, NO_OPTIONS);
+  }
+
+  async neighbourLimits(): Promise<NeighbourLimits> {
+    return this.limits;
   }
 
   async ensureForwarding(): Promise<ForwardingOutcome> {

@@ -24,6 +24,7 @@ export function watched(
   };
   return {
     name: driver.name,
+    ...(driver.neighbours && { neighbours: driver.neighbours }),
     dump: async (filter) => counted().dump(filter),
     apply: async (ops) => {
       const result = await counted().apply(ops);
