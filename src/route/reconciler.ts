@@ -6,7 +6,7 @@
 import type { Core, TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { Desired } from './desired.ts';
-import { Batch, Lane } from './lane.ts';
+import { Batch, type BatchFlight, Lane } from './lane.ts';
 import { type DeviceLink, Links } from './links.ts';
 import { type Circumstances, failureOf } from './peer.ts';
 import { Peers } from './peers.ts';
@@ -27,6 +27,8 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   #complete = false;
   #settled = false;
   #writes = 0;
+  /** Batches in a row whose outcome is unknown. */
+  #unknowns = 0;
   #out: ReconcilerOutput[] = [];
 
   constructor(options: ReconcilerOptions) {
@@ -139,13 +141,14 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   #applied(attempt: number, result: ApplyResult, now: number): void {
     const flight = this.#lane.endBatch(attempt);
     if (flight === undefined) return;
-    this.#lane.batchWorked();
-    this.#trouble('apply', undefined);
     for (const tracked of flight.prefixes) this.#peers.look(tracked);
     if (result.kind === 'unknown') {
-      this.#doubt(flight.prefixes);
+      this.#unknown(flight, result.reason, now);
       return;
     }
+    this.#unknowns = 0;
+    this.#lane.batchWorked();
+    this.#trouble('apply', undefined);
     const failures = new Map(result.failures.map((failure) => [failure.index, failure]));
     const touched = new Set<Tracked>();
     flight.owners.forEach((tracked, index) => {
@@ -156,6 +159,16 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       if (failure === undefined || this.#failed(tracked, op, failure, now)) touched.add(tracked);
     });
     for (const tracked of touched) this.#peers.wrote(tracked, now);
+  }
+
+  /** Once, a dump tells what came of it. Again and again, the driver is in trouble: said, and tried ever more slowly. */
+  #unknown(flight: BatchFlight, reason: string, now: number): void {
+    this.#unknowns += 1;
+    if (this.#unknowns > 1) {
+      this.#lane.batchFailed(flight, now);
+      this.#trouble('apply', reason);
+    }
+    this.#doubt(flight.prefixes);
   }
 
   #done(tracked: Tracked, op: RouteOp): void {

@@ -14,6 +14,26 @@ function fleet(n: number): World {
   return world;
 }
 
+describe('an outcome that stays unknown', () => {
+  test('is said, tried ever more slowly, and over when a batch is answered', () => {
+    const world = fleet(0);
+    const armed = 60;
+    for (let i = 0; i < armed; i += 1)
+      world.kernel.failures.next({ kind: 'unknown', when: 'before' });
+    world.want({ [A]: '10.0.0.2' });
+    world.run(30_000);
+    const batches = world.outputs.filter(({ type }) => type === 'apply').length;
+    assert.ok(batches < armed / 2, `${batches} batches in 30 s`);
+    const [trouble] = world.said('trouble');
+    assert.equal(trouble?.about, 'apply');
+    assert.ok(trouble?.reason !== undefined);
+    world.run(3_600_000);
+    assert.equal(world.state(A), 'installed');
+    assert.equal(world.said('trouble').at(-1)?.reason, undefined);
+    world.kernel.failures.assertConsumed();
+  });
+});
+
 describe('a refused route', () => {
   for (const [errno, message, state] of [
     [101, 'Nexthop has invalid gateway.', 'off-link'],
