@@ -12,8 +12,8 @@ import type {
   SubnetFile,
   UplinkChoice,
 } from '../host/index.ts';
-import type { LoadedState, OwnState } from '../lease/index.ts';
-import type { RouteDriver } from '../route/index.ts';
+import type { LoadedState, OwnState, OwnStatus } from '../lease/index.ts';
+import type { RouteDriver, RouteReport } from '../route/index.ts';
 
 /** This machine, as far as the agent reads or changes it besides routes. Every call may reject with one sentence. */
 export interface HostPort {
@@ -57,4 +57,9 @@ export interface AgentPorts {
   readonly host: HostPort;
   /** A random etcd lease id, decimal, 1 to 2^63-1. */
   readonly newLeaseId: () => string;
+  /** Hears what the sides say, before anybody else. */
+  readonly watcher?: {
+    own(status: OwnStatus, sentence: string): void;
+    report(report: RouteReport): void;
+  };
 }

@@ -93,7 +93,10 @@ export class RouteSide {
       clock: ports.clock,
       random: ports.random,
       signal: options.signal,
-      onReport: (report) => this.#report(report),
+      onReport: (report) => {
+        ports.watcher?.report(report);
+        this.#report(report);
+      },
     });
   }
 

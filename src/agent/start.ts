@@ -35,7 +35,7 @@ export class OtherAgent extends Error {
 }
 
 const CAP_NET_ADMIN = 12n;
-const random: Random = Math.random;
+export const random: Random = Math.random;
 
 /**
  * Runs an agent until `signal` aborts; `onConfirm` is given what takes the operator's word. Rejects with RangeError if
@@ -49,14 +49,7 @@ export async function runAgent(
 ): Promise<void> {
   // Whoever read our log has gone (EPIPE): the routes matter more. Without a listener Node and Deno would end here.
   process.stderr.on('error', () => undefined);
-  const log = openLog({
-    format: options.logFormat,
-    verbosity: options.verbosity,
-    secrets: options.etcdPassword === undefined ? [] : [options.etcdPassword],
-    wall: systemClock.wall,
-    write: (text) => process.stderr.write(text),
-    journal: process.env['JOURNAL_STREAM'] !== undefined && options.logFormat === 'text',
-  });
+  const log = openAgentLog(options);
   log.info(`hostgw ${version} on ${runtime()}`);
   const etcd = openEtcd(etcdOptions(options), systemClock, random, log);
   try {
@@ -75,9 +68,21 @@ export async function runAgent(
 }
 
 /** An etcd that does not answer must not hold up the end. */
-const CLOSE_MS = 300;
-const systemPause = (ms: number): Promise<void> =>
+export const CLOSE_MS = 300;
+export const systemPause = (ms: number): Promise<void> =>
   new Promise((resolve) => void systemClock.at(systemClock.now() + ms, resolve));
+
+/** The log on standard error. */
+export function openAgentLog(options: AgentOptions): Log {
+  return openLog({
+    format: options.logFormat,
+    verbosity: options.verbosity,
+    secrets: options.etcdPassword === undefined ? [] : [options.etcdPassword],
+    wall: systemClock.wall,
+    write: (text) => process.stderr.write(text),
+    journal: process.env['JOURNAL_STREAM'] !== undefined && options.logFormat === 'text',
+  });
+}
 
 async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
   await checkRights();
@@ -152,7 +157,8 @@ async function live(
   }
 }
 
-function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock): HostPort {
+/** This machine. */
+export function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock): HostPort {
   const uplinkOptions = {
     iface: options.iface,
     ifaceRegex: options.ifaceRegex,
@@ -200,9 +206,9 @@ async function checkRights(): Promise<void> {
 }
 
 /** 63 random bits: two hosts never choose the same one. */
-const newLeaseId = (): string => String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
+export const newLeaseId = (): string => String((randomBytes(8).readBigUInt64BE() >> 1n) | 1n);
 
-function etcdOptions(options: AgentOptions): Parameters<typeof openEtcd>[0] {
+export function etcdOptions(options: AgentOptions): Parameters<typeof openEtcd>[0] {
   const { etcdCafile, etcdCertfile, etcdKeyfile, etcdUsername, etcdPassword } = options;
   return {
     endpoints: options.etcdEndpoints,

@@ -13,6 +13,7 @@ export {
   type PreviousSubnets,
   readSubnetFile,
   type SubnetFile,
+  subnetFileSays,
   writeSubnetFile,
 } from './subnetFile.ts';
 export { type HostSurroundings, surroundingsOf } from './surroundings.ts';
