@@ -104,6 +104,7 @@ export const FLAGS: readonly Flag[] = [
     refused: NOT_YET,
   },
   bool('iptables-forward-rules', true, "let peers' traffic pass Docker's firewall rules"),
+  bool('remove-forward-rules', false, 'take our firewall rules away when stopped; else they stay'),
   {
     name: 'iptables-resync',
     kind: 'seconds',
@@ -145,7 +146,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'route-protocol',
     kind: 'number',
     value: 'NUMBER',
-    help: 'protocol number that marks our routes; nobody else on this host may use it',
+    help: "protocol number that marks our routes, and nobody else's; after a change flush those of the old one",
     default: '104',
     range: [5, 255],
   },

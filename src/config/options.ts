@@ -21,6 +21,8 @@ export interface AgentOptions {
   readonly subnetFile: string;
   readonly renewMarginMs: number;
   readonly forwardRules: boolean;
+  /** On a clean stop. */
+  readonly removeForwardRules: boolean;
   readonly firewallCheckMs: number;
   readonly healthzIp: string;
   /** 0: no health server. */
@@ -74,8 +76,9 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
     subnetFile: needed('subnet-file'),
     renewMarginMs: number('subnet-lease-renew-margin') * 60_000,
     forwardRules: GO_TRUE.has(needed('iptables-forward-rules')),
+    removeForwardRules: GO_TRUE.has(needed('remove-forward-rules')),
     firewallCheckMs: number('iptables-resync') * 1000,
-    healthzIp: needed('healthz-ip'),
+    healthzIp: anyAddress(valueOf(values, 'healthz-ip')),
     healthzPort: number('healthz-port'),
     routeDriver: needed('route-driver') as AgentOptions['routeDriver'],
     neighbours: needed('neighbours') as AgentOptions['neighbours'],
@@ -187,6 +190,13 @@ function sourcesOf({ words, place }: Chosen): readonly Address[] {
     sources.set(address.family, address);
   }
   return [...sources.values()];
+}
+
+function anyAddress({ words, place }: Chosen): string {
+  const word = words.at(-1) ?? '';
+  if (parseAddress(word) === undefined)
+    throw new RangeError(`${place} is ${JSON.stringify(word)}: it must be an IP address`);
+  return word;
 }
 
 function prefixKey({ words, place }: Chosen): string {

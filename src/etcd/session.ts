@@ -130,8 +130,14 @@ export class Session {
 
   #say(url: string, error: EtcdError): void {
     this.#trouble = error;
-    if (this.#troubles.get(url)?.kind === error.kind) return;
+    const before = this.#troubles.get(url);
+    if (before !== undefined && cureOf(before) === cureOf(error)) return;
     this.#troubles.set(url, error);
     this.#log.warn(error.message);
   }
+}
+
+/** One outage shows as a timeout, a cut or gRPC's own words in turn; only what calls for another cure is news. */
+function cureOf({ kind }: EtcdError): EtcdError['kind'] {
+  return kind === 'timeout' || kind === 'other' ? 'unreachable' : kind;
 }

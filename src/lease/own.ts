@@ -277,7 +277,9 @@ export class Own implements Core<OwnInput, OwnOutput> {
     return this.#attempt;
   }
 
-  #say(status: OwnStatus, what: string): void {
+  #say(planned: OwnStatus, what: string): void {
+    // Held, but what was to be written about it may or may not be in etcd.
+    const status = planned === 'held' && this.#trouble !== '' ? 'doubtful' : planned;
     this.#status = status;
     this.#what = what;
     const sentence = `${what}${this.#trouble}`;

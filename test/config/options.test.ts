@@ -89,6 +89,7 @@ describe("the agent's options", () => {
     ],
     [{ timeout: ['0'] }, {}, /^--timeout is "0": it must be a whole number from 1 to 3600$/],
     [{ 'public-ip': ['host'] }, {}, /^--public-ip is "host": it must be an IPv4 address$/],
+    [{ 'healthz-ip': ['nonsense'] }, {}, /^--healthz-ip is "nonsense": it must be an IP address$/],
     [{ 'etcd-prefix': ['net'] }, {}, /^--etcd-prefix is "net": it must be an etcd key/],
     [{ 'etcd-certfile': ['a'] }, {}, /belong together/],
     [{ 'iface-regex': ['('] }, {}, /^--iface-regex is "\(": it must be a regular expression$/],
