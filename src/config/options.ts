@@ -53,17 +53,17 @@ const GO_FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
 /** Throws RangeError with one sentence for the first value that breaks its rule. */
 export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOptions {
   const values = new Map(FLAGS.map((flag) => [flag.name, chosen(flag, given, env)]));
-  for (const flag of FLAGS) validate(flag, valueOf(values, flag.name));
+  for (const flag of FLAGS) validate(flag, chosenOf(values, flag.name));
   const text = (name: string): string | undefined =>
-    valueOf(values, name).words.at(-1) || undefined;
+    chosenOf(values, name).words.at(-1) || undefined;
   const needed = (name: string): string => text(name) ?? '';
   const list = (name: string): string[] =>
-    valueOf(values, name).words.filter((word) => word !== '');
+    chosenOf(values, name).words.filter((word) => word !== '');
   const number = (name: string): number => Number(needed(name));
-  const address = (name: string): Address | undefined => addressOf(valueOf(values, name));
+  const address = (name: string): Address | undefined => addressOf(chosenOf(values, name));
   const options: AgentOptions = {
     etcdEndpoints: commaSeparated(needed('etcd-endpoints')),
-    etcdPrefix: prefixKey(valueOf(values, 'etcd-prefix')),
+    etcdPrefix: prefixKey(chosenOf(values, 'etcd-prefix')),
     etcdKeyfile: text('etcd-keyfile'),
     etcdCertfile: text('etcd-certfile'),
     etcdCafile: text('etcd-cafile'),
@@ -78,14 +78,14 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
     forwardRules: GO_TRUE.has(needed('iptables-forward-rules')),
     removeForwardRules: GO_TRUE.has(needed('remove-forward-rules')),
     firewallCheckMs: number('iptables-resync') * 1000,
-    healthzIp: anyAddress(valueOf(values, 'healthz-ip')),
+    healthzIp: anyAddress(chosenOf(values, 'healthz-ip')),
     healthzPort: number('healthz-port'),
     routeDriver: needed('route-driver') as AgentOptions['routeDriver'],
     neighbours: needed('neighbours') as AgentOptions['neighbours'],
     routeProtocol: number('route-protocol'),
     routeMetrics: needed('route-metrics') as AgentOptions['routeMetrics'],
-    routeTable: tableOf(valueOf(values, 'route-table')),
-    routeSources: sourcesOf(valueOf(values, 'route-src')),
+    routeTable: tableOf(chosenOf(values, 'route-table')),
+    routeSources: sourcesOf(chosenOf(values, 'route-src')),
     dryRun: GO_TRUE.has(needed('dry-run')),
     timeoutMs: number('timeout') * 1000,
     stateDir: needed('state-dir'),
@@ -113,7 +113,7 @@ function chosen(flag: Flag, given: GivenFlags, env: NodeJS.ProcessEnv): Chosen {
   return { words: flag.default === undefined ? [] : [flag.default], place: `--${flag.name}` };
 }
 
-function valueOf(values: ReadonlyMap<string, Chosen>, name: string): Chosen {
+function chosenOf(values: ReadonlyMap<string, Chosen>, name: string): Chosen {
   const value = values.get(name);
   if (value === undefined) throw new Error(`no flag is named ${name}`);
   return value;
