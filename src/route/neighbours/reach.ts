@@ -17,9 +17,8 @@ interface Track {
   seenSince: number;
   /** Since when dumps show an entry without an answer. */
   openSince: number | undefined;
-  /** The last outcome told that was not `unknown`, and when. */
+  /** The last outcome told that was not `unknown`. */
   firm: Reachability | undefined;
-  firmAt: number;
   /** How long an outcome must have lasted to be told. */
   quietMs: number;
 }
@@ -37,17 +36,16 @@ export class Reach {
     this.#tracks.set(key, track);
     const seen = outcomeOf(track, state, now);
     if (seen !== track.seen) {
+      if (now - track.seenSince > CALM_MS) track.quietMs = 0;
       track.seen = seen;
       track.seenSince = now;
     }
     if (seen === track.told) return undefined;
     if (seen !== 'unknown') {
-      if (now - track.firmAt > CALM_MS) track.quietMs = 0;
       const isFlap = track.firm !== undefined && seen !== track.firm;
       if (isFlap && now - track.seenSince < track.quietMs) return undefined;
       if (isFlap) track.quietMs = Math.min(QUIET.maxMs, Math.max(QUIET.firstMs, track.quietMs * 2));
       track.firm = seen;
-      track.firmAt = now;
     }
     track.told = seen;
     return seen;
@@ -60,7 +58,6 @@ const newTrack = (now: number): Track => ({
   seenSince: now,
   openSince: undefined,
   firm: undefined,
-  firmAt: now,
   quietMs: 0,
 });
 
