@@ -10,7 +10,6 @@ import {
   type LabProcess,
   openLab,
   recipeA,
-  runtimePath,
 } from '../../src/lab/index.ts';
 import { needs } from '../support/needs.ts';
 
@@ -36,10 +35,13 @@ describe("the README's recipe for real hosts, word for word", { skip }, () => {
   let hosts: readonly Host[];
   let agents: LabProcess[];
 
-  const programs = [runtimePath('bun'), findEtcd()].flatMap((path) =>
-    path ? [dirname(path)] : [],
-  );
-  const env = { PATH: [...programs, process.env['PATH']].join(':') };
+  // As on a fresh host: Bun is only where the recipe's own first step puts it.
+  const plain = (process.env['PATH'] ?? '')
+    .split(':')
+    .filter((dir) => !dir.includes('node_modules'));
+  const etcdFolder = findEtcd();
+  const env = { PATH: [...(etcdFolder ? [dirname(etcdFolder)] : []), ...plain].join(':') };
+  const onPath = block('hostgw').match(/^export PATH=.*$/m)?.[0] ?? '';
   const shell = (host: Host, name: string, text: string, folder = project): LabProcess =>
     host.spawn(name, ['sh', '-c', `mkdir -p ${folder} && cd ${folder} && ${text}`], env);
   const first = (): Host => {
@@ -53,9 +55,12 @@ describe("the README's recipe for real hosts, word for word", { skip }, () => {
     hosts = lab.hosts;
     const etcd = shell(first(), 'etcd', block('etcd'), '/run/etcd');
     await etcd.waitFor(/ready to serve client requests/);
-    agents = hosts.map((host) => shell(host, `agent on ${host.name}`, block('The agent')));
+    agents = hosts.map((host) =>
+      shell(host, `agent on ${host.name}`, `${onPath}\n${block('The agent')}`),
+    );
     await Promise.all(agents.map((agent) => agent.waitFor('waiting for the network config')));
-    const put = shell(first(), 'etcdctl', `export ETCDCTL_API=3\n${block('The network')}`);
+    const [, second = first()] = hosts;
+    const put = shell(second, 'etcdctl', block('The network'));
     assert.equal((await put.exited).code, 0, put.lastWords());
   });
   after(() => lab.close());
