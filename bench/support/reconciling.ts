@@ -13,10 +13,13 @@ export class Reconciling {
   readonly #device: number;
   readonly #send: Send<ReconcilerInput>;
   readonly #stop = new AbortController();
-  readonly #installed = new Set<string>();
+  /** Peers that are neither installed nor about to be. */
+  readonly #without = new Set<string>();
   readonly #said: Record<string, number> = {};
   readonly #waiting = new Set<{ met: () => boolean; meet: () => void }>();
   #wanted = 0;
+  /** Routes of ours that the reconciler knew when it settled last. */
+  #kernel = 0;
   #isSettled = false;
   #settles = 0;
   #writes = 0;
@@ -50,7 +53,9 @@ export class Reconciling {
 
   /** Resolves when the reconciler has nothing to do and every wanted route is there. */
   settled(): Promise<void> {
-    return this.#until(() => this.#isSettled && this.#installed.size === this.#wanted);
+    return this.#until(
+      () => this.#isSettled && this.#kernel === this.#wanted && this.#without.size === 0,
+    );
   }
 
   async install(routes: number): Promise<number> {
@@ -59,7 +64,7 @@ export class Reconciling {
     this.#isSettled = false;
     const start = performance.now();
     this.#send({ type: 'desired', changes, complete: true });
-    await this.#until(() => this.#installed.size === routes);
+    await this.settled();
     return performance.now() - start;
   }
 
@@ -103,7 +108,7 @@ export class Reconciling {
   counts(): Record<string, number> {
     const { contested = 0 } = this.#said;
     return {
-      installed: this.#installed.size,
+      installed: this.#wanted - this.#without.size,
       contested,
       writes: this.#writes,
       dumps: this.#dumps,
@@ -118,15 +123,20 @@ export class Reconciling {
     if (report.type === 'settled') {
       this.#isSettled = true;
       this.#settles += 1;
+      this.#kernel = report.kernel;
+      for (const wait of this.#waiting) if (wait.met()) wait.meet();
     }
     if (report.type === 'peer') this.#peer(report);
-    for (const wait of this.#waiting) if (wait.met()) wait.meet();
   }
 
   #peer({ prefix, state }: PeerReport): void {
+    if (state === 'pending') return;
+    if (state === 'installed') {
+      if (this.#without.size > 0) this.#without.delete(prefix.text);
+      return;
+    }
     this.#said[state] = (this.#said[state] ?? 0) + 1;
-    if (state === 'installed') this.#installed.add(prefix.text);
-    else this.#installed.delete(prefix.text);
+    this.#without.add(prefix.text);
   }
 
   #until(met: () => boolean): Promise<void> {

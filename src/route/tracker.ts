@@ -6,7 +6,8 @@ import type { Prefix } from '../ip/index.ts';
 import { Inner } from './inner.ts';
 import type { Peer } from './peer.ts';
 import { isOwn, type Owner, type Plan, planFor } from './plan.ts';
-import { type KernelRoute, type Route, type RouteOp, TYPE_UNICAST } from './types.ts';
+import { isRow, nexthopText, rowOf, sameRow, sameRows, sameWish } from './rows.ts';
+import type { KernelRoute, Route, RouteOp } from './types.ts';
 
 /** One prefix in both views. */
 export interface Tracked {
@@ -30,6 +31,8 @@ type Entry = { -readonly [K in keyof Tracked]: Tracked[K] } & {
   disproved: Set<string> | undefined;
   /** Number of the last dump that showed it, and what that showed: one row as a rule. */
   dump: number;
+  /** Where it came in that dump. */
+  place: number;
   dumped: KernelRoute | KernelRoute[] | undefined;
 };
 
@@ -45,6 +48,8 @@ export class Tracker {
   #pending = 0;
   #generation = 0;
   #dump = 0;
+  /** The prefixes of the last dump. */
+  #order: readonly Entry[] = [];
   #wanted = 0;
   #own = 0;
 
@@ -109,14 +114,22 @@ export class Tracker {
   /** Replaces the kernel's side by a complete dump, in one step; returns the prefixes whose rows changed. */
   see(routes: readonly KernelRoute[]): Tracked[] {
     this.#dump += 1;
+    const order: Entry[] = [];
+    let next = 0;
     for (const row of routes) {
-      const entry = this.#entry(row.prefix);
+      // One dump is in the order of the last. A driver that gives the same object again saves us the look-up.
+      const guess = this.#order[next];
+      const entry = guess?.rows[0] === row ? guess : this.#entry(row.prefix);
+      if (this.#order[entry.place] === entry) next = entry.place + 1;
       if (entry.dump !== this.#dump) {
         entry.dump = this.#dump;
         entry.dumped = row;
+        entry.place = order.length;
+        order.push(entry);
       } else if (Array.isArray(entry.dumped)) entry.dumped.push(row);
       else if (entry.dumped !== undefined) entry.dumped = [entry.dumped, row];
     }
+    this.#order = order;
     const changed: Tracked[] = [];
     for (const entry of this.#entries.values())
       if (this.#setRows(entry) || isEmpty(entry)) changed.push(entry);
@@ -166,6 +179,7 @@ export class Tracker {
         queued: false,
         disproved: undefined,
         dump: 0,
+        place: -1,
         dumped: undefined,
       };
       this.#entries.set(prefix.text, entry);
@@ -180,8 +194,11 @@ export class Tracker {
     if (dumped === undefined || !Array.isArray(dumped)) {
       entry.disproved = undefined;
       const [first] = before;
-      if (before.length < 2 && (first === dumped || (first && dumped && sameRow(first, dumped))))
+      if (before.length < 2 && first === dumped) return false;
+      if (before.length === 1 && first && dumped && sameRow(first, dumped)) {
+        entry.rows = [dumped];
         return false;
+      }
       entry.rows = dumped === undefined ? NO_ROWS : [dumped];
     } else {
       const rows = this.#attribute(entry, dumped);
@@ -240,59 +257,4 @@ function entryOf(tracked: Tracked): Entry {
 
 function isEmpty({ wish, rows, disproved }: Entry): boolean {
   return wish === undefined && rows.length === 0 && disproved === undefined;
-}
-
-function sameWish(a: Route | undefined, b: Route | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  if (a.gateway.text !== b.gateway.text || a.source?.text !== b.source?.text) return false;
-  return a.device === b.device && a.metric === b.metric;
-}
-
-function nexthopText(route: Route | KernelRoute): string {
-  return `${route.gateway?.text} ${route.device} ${route.metric}`;
-}
-
-function sameRows(a: readonly KernelRoute[], b: readonly KernelRoute[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i += 1) {
-    const [x, y] = [a[i], b[i]];
-    if (x === undefined || y === undefined || !sameRow(x, y)) return false;
-  }
-  return true;
-}
-
-function sameRow(a: KernelRoute, b: KernelRoute): boolean {
-  return (
-    a.gateway?.text === b.gateway?.text &&
-    a.device === b.device &&
-    a.metric === b.metric &&
-    a.protocol === b.protocol &&
-    a.table === b.table &&
-    a.type === b.type &&
-    a.tos === b.tos &&
-    a.source?.text === b.source?.text &&
-    a.linkDown === b.linkDown
-  );
-}
-
-/** Whether `row` is the one that an exact delete of `route` names. */
-function isRow(route: Route, row: KernelRoute): boolean {
-  return sameRow({ ...rowOf(route), linkDown: row.linkDown }, row);
-}
-
-/** The row that the kernel has once `route` is added. */
-export function rowOf(route: Route): KernelRoute {
-  const { prefix, gateway, device, metric, protocol, table, source } = route;
-  return {
-    prefix,
-    gateway,
-    device,
-    metric,
-    protocol,
-    table,
-    source,
-    type: TYPE_UNICAST,
-    tos: 0,
-    linkDown: false,
-  };
 }

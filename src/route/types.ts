@@ -109,7 +109,7 @@ export interface RouteDriver {
   apply(ops: readonly RouteOp[]): Promise<ApplyResult>;
   /**
    * Calls `onHint` after links, addresses or routes (ours, or inside `filter.within`) may have changed, several changes
-   * merged into one call. Resolves once nothing that happens from now on can be missed. Lost events count as a change.
+   * merged into one call; what this driver's own `apply` changed may be left out. Resolves once nothing that happens from now on can be missed. Lost events count as a change.
    * A later call replaces the earlier one.
    */
   listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void>;

@@ -41,6 +41,8 @@ pub fn notify(socket: String, text: String) -> Result<()> {
 pub struct Netlink {
     /// None once closed; a batch in flight keeps its own share.
     batches: Option<Arc<Mutex<Batches>>>,
+    /// The port of the batches' socket.
+    own: Arc<AtomicU32>,
     listener: Option<Listener>,
 }
 
@@ -49,7 +51,8 @@ impl Netlink {
     #[napi(constructor, catch_unwind)]
     pub fn new() -> Result<Self> {
         let batches = Batches::open().map_err(sentence)?;
-        Ok(Self { batches: Some(Arc::new(Mutex::new(batches))), listener: None })
+        let own = batches.port();
+        Ok(Self { batches: Some(Arc::new(Mutex::new(batches))), own, listener: None })
     }
 
     /// Applies packed operations in order. The bytes are copied: JavaScript may go on with its own.
@@ -79,6 +82,7 @@ impl Netlink {
     }
 
     /// Calls back with the bits of what may have changed (`hostgw_rtnetlink::listen`), instead of an earlier listener.
+    /// Routes that `apply` changed are not told of.
     /// Does not keep the process alive.
     #[napi(catch_unwind)]
     pub fn listen(&mut self, filter: &[u8], callback: Function<'_, (u32,), ()>) -> Result<()> {
@@ -89,7 +93,7 @@ impl Netlink {
             .build_threadsafe_function::<()>()
             .weak::<true>()
             .build_callback(move |_| Ok((taken.swap(0, Ordering::AcqRel),)))?;
-        let listener = Listener::start(filter, move |bits| {
+        let listener = Listener::start(filter, Arc::clone(&self.own), move |bits| {
             // A call that is already queued will take these bits along: nothing piles up.
             if pending.fetch_or(bits, Ordering::AcqRel) == 0 {
                 call.call((), ThreadsafeFunctionCallMode::NonBlocking);

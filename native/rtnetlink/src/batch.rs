@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
 use crate::record::Op;
@@ -49,19 +51,27 @@ pub struct Batches {
     socket: Option<Socket>,
     replies: Replies,
     seq: u32,
+    port: Arc<AtomicU32>,
 }
 
 impl Batches {
     pub fn open() -> Result<Self, Error> {
         // Sequence numbers may start and wrap anywhere: replies are matched by their distance.
-        Ok(Self { socket: Some(open_socket()?), replies: Replies::new(), seq: u32::MAX - 1000 })
+        let port = Arc::new(AtomicU32::new(0));
+        let socket = Some(open_socket(&port)?);
+        Ok(Self { socket, replies: Replies::new(), seq: u32::MAX - 1000, port })
+    }
+
+    /// The port of the socket in use, by which a listener knows changes of ours.
+    pub fn port(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.port)
     }
 
     /// Applies `ops` in order; one that fails does not stop the rest. An error means that nothing was sent.
     pub fn apply<R: Request>(&mut self, ops: &[R]) -> Result<Outcome, Error> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
-            None => open_socket()?,
+            None => open_socket(&self.port)?,
         };
         let mut found = Found::default();
         let mut message = Vec::with_capacity(CHUNK * 128);
@@ -97,8 +107,9 @@ impl Batches {
     }
 }
 
-fn open_socket() -> Result<Socket, Error> {
+fn open_socket(port: &AtomicU32) -> Result<Socket, Error> {
     let socket = Socket::open(0).map_err(Error::system("open a netlink socket"))?;
+    port.store(socket.port().unwrap_or(0), Ordering::Release);
     // Both make answers better, none is needed: kernels before 4.12 know neither or one.
     let _ = socket.enable(libc::NETLINK_CAP_ACK);
     let _ = socket.enable(libc::NETLINK_EXT_ACK);

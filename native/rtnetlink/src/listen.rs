@@ -2,6 +2,8 @@
 //! Lost events count as a change of everything; nothing that happens after `start` returns is missed.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +25,17 @@ const BUFFER: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_secs(1);
 const STACK: usize = 256 << 10;
 
+/// Between two readings of the socket: a batch of thousands would else wake the thread, and slow the sender, for each of
+/// its routes. The first event after a quiet time is heard at once. 4 MiB hold what comes in ten times as long.
+const NAP: Duration = Duration::from_millis(1);
+
+/// What is listened for.
+struct Ears {
+    filter: Filter,
+    /// The port whose changes of routes are no news.
+    own: Arc<AtomicU32>,
+}
+
 /// A running listener; dropping it ends the thread, too.
 pub struct Listener {
     bell: Bell,
@@ -30,15 +43,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Calls `notify` with the bits of what may have changed, merged over all that was queued.
-    pub fn start(filter: Filter, notify: impl Fn(u32) + Send + 'static) -> Result<Self, Error> {
+    /// Calls `notify` with the bits of what may have changed, merged over all that was queued. Changes of routes that the
+    /// socket with port `own` asked for are left out: its batches tell what became of them.
+    pub fn start(
+        filter: Filter,
+        own: Arc<AtomicU32>,
+        notify: impl Fn(u32) + Send + 'static,
+    ) -> Result<Self, Error> {
         let socket = open_socket().map_err(Error::system("listen for changes"))?;
         let bell = Bell::new().map_err(Error::system("open an eventfd"))?;
         let heard = bell.try_clone().map_err(Error::system("open an eventfd"))?;
         let thread = std::thread::Builder::new()
             .name("hostgw-listen".to_owned())
             .stack_size(STACK)
-            .spawn(move || listen(socket, &heard, &filter, notify))
+            .spawn(move || listen(socket, &heard, &Ears { filter, own }, notify))
             .map_err(Error::system("start a thread"))?;
         Ok(Self { bell, thread: Some(thread) })
     }
@@ -63,7 +81,7 @@ fn open_socket() -> io::Result<Socket> {
     Socket::open(GROUPS)
 }
 
-fn listen(first: Socket, bell: &Bell, filter: &Filter, notify: impl Fn(u32)) {
+fn listen(first: Socket, bell: &Bell, ears: &Ears, notify: impl Fn(u32)) {
     let mut socket = Some(first);
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -78,7 +96,7 @@ fn listen(first: Socket, bell: &Bell, filter: &Filter, notify: impl Fn(u32)) {
             }
         }
         let bits = match &socket {
-            Some(open) => drain(open, &mut buffer, filter),
+            Some(open) => drain(open, &mut buffer, ears),
             None => {
                 socket = open_socket().ok();
                 Ok(if socket.is_some() { ALL } else { 0 })
@@ -91,16 +109,19 @@ fn listen(first: Socket, bell: &Bell, filter: &Filter, notify: impl Fn(u32)) {
         if bits != 0 {
             notify(bits);
         }
+        if let Ok(Woken::Bell) = wait(bell, None, Some(NAP)) {
+            return;
+        }
     }
 }
 
 /// Takes everything that is queued.
-fn drain(socket: &Socket, buffer: &mut [u8], filter: &Filter) -> io::Result<u32> {
+fn drain(socket: &Socket, buffer: &mut [u8], ears: &Ears) -> io::Result<u32> {
     let mut bits = 0;
     loop {
         match socket.receive(buffer, false) {
             Ok(length) => {
-                wire::messages(&buffer[..length]).for_each(|message| bits |= concerns(&message, filter));
+                wire::messages(&buffer[..length]).for_each(|message| bits |= concerns(&message, ears));
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => return Ok(bits),
@@ -113,11 +134,14 @@ fn drain(socket: &Socket, buffer: &mut [u8], filter: &Filter) -> io::Result<u32>
 }
 
 /// What a message says may have changed.
-fn concerns(message: &wire::Message<'_>, filter: &Filter) -> u32 {
+fn concerns(message: &wire::Message<'_>, Ears { filter, own }: &Ears) -> u32 {
     match message.kind {
         wire::RTM_NEWLINK | wire::RTM_DELLINK => LINKS,
         wire::RTM_NEWADDR | wire::RTM_DELADDR => ADDRESSES,
         wire::RTM_NEWROUTE | wire::RTM_DELROUTE => {
+            if message.port != 0 && message.port == own.load(Ordering::Acquire) {
+                return 0;
+            }
             let mut bits = 0;
             wire::parse_routes(message, |route| {
                 if filter.matches(route) {

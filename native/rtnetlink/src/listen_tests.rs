@@ -3,13 +3,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::*;
-use crate::testing::{filter, in_namespace, ip, until};
+use crate::batch::{Batches, Outcome};
+use crate::record::Kind;
+use crate::testing::{filter, in_namespace, ip, op, route, until};
 
 /// A listener whose bits pile up in the number beside it.
 fn listening(filter: Filter) -> (Listener, Arc<AtomicU32>) {
     let heard = Arc::new(AtomicU32::new(0));
     let bits = Arc::clone(&heard);
-    let listener = Listener::start(filter, move |new| {
+    let listener = Listener::start(filter, Arc::new(AtomicU32::new(0)), move |new| {
         bits.fetch_or(new, Ordering::SeqCst);
     });
     (listener.unwrap(), heard)
@@ -37,6 +39,34 @@ fn routes_of_ours_and_inside_the_prefixes_are_heard_and_no_others() {
     });
 }
 
+fn ears() -> Ears {
+    Ears { filter: filter(&[]), own: Arc::new(AtomicU32::new(0)) }
+}
+
+#[test]
+fn changes_of_our_own_batches_are_no_news_and_the_same_by_others_are() {
+    in_namespace(|device| {
+        let mut batches = Batches::open().unwrap();
+        let heard = Arc::new(AtomicU32::new(0));
+        let bits = Arc::clone(&heard);
+        let _listener = Listener::start(filter(&[("10.100.0.0", 16)]), batches.port(), move |new| {
+            bits.fetch_or(new, Ordering::SeqCst);
+        });
+        let ours = [route("10.100.1.0", "10.0.0.9", device), route("fd01:1::", "fd00::9", device)];
+        for kind in [Kind::Add, Kind::Delete] {
+            let ops = ours.iter().map(|route| op(kind, route)).collect::<Vec<_>>();
+            let done = Outcome::Complete { failures: Vec::new(), sentences: Vec::new() };
+            assert_eq!(batches.apply(&ops).unwrap(), done);
+        }
+        ip("addr add 192.0.2.1/32 dev v1");
+        until("the address", || heard.load(Ordering::SeqCst) & ADDRESSES != 0);
+        // Events come in order: had our own been heard, their bit would be here.
+        assert_eq!(heard.swap(0, Ordering::SeqCst), ADDRESSES);
+        ip("route add 10.100.1.0/24 via 10.0.0.9 dev v0 proto 77");
+        until("another's", || heard.load(Ordering::SeqCst) == ROUTES);
+    });
+}
+
 #[test]
 fn links_are_heard() {
     in_namespace(|_| {
@@ -55,8 +85,8 @@ fn an_overflow_counts_as_a_change_of_everything() {
             ip(&format!("addr add 192.0.2.{number}/32 dev v1"));
         }
         let mut buffer = vec![0; BUFFER];
-        assert_eq!(drain(&socket, &mut buffer, &filter(&[])).unwrap(), ALL);
-        assert_eq!(drain(&socket, &mut buffer, &filter(&[])).unwrap(), 0, "and is over");
+        assert_eq!(drain(&socket, &mut buffer, &ears()).unwrap(), ALL);
+        assert_eq!(drain(&socket, &mut buffer, &ears()).unwrap(), 0, "and is over");
     });
 }
 
@@ -65,7 +95,7 @@ fn a_cut_event_counts_as_a_change_of_everything() {
     in_namespace(|_| {
         let socket = open_socket().unwrap();
         ip("addr add 192.0.2.1/32 dev v1");
-        assert_eq!(drain(&socket, &mut [0; 20], &filter(&[])).unwrap(), ALL);
+        assert_eq!(drain(&socket, &mut [0; 20], &ears()).unwrap(), ALL);
     });
 }
 
@@ -74,7 +104,7 @@ fn a_closed_listener_calls_nothing_and_leaves_no_descriptor() {
     in_namespace(|_| {
         let calls = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&calls);
-        let mut listener = Listener::start(filter(&[]), move |_| {
+        let mut listener = Listener::start(filter(&[]), Arc::new(AtomicU32::new(0)), move |_| {
             count.fetch_add(1, Ordering::SeqCst);
         })
         .unwrap();

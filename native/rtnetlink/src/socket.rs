@@ -47,6 +47,17 @@ impl Socket {
         Ok(socket)
     }
 
+    /// The port that the kernel gave the socket: what changes it asks for bear it in the events of others.
+    pub fn port(&self) -> io::Result<u32> {
+        // SAFETY: sockaddr_nl is plain numbers, for which zero is valid.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        let mut length = size_of::<libc::sockaddr_nl>() as socklen_t;
+        // SAFETY: the pointers are to a sockaddr_nl and its size, and both outlive the call.
+        let done =
+            unsafe { libc::getsockname(self.fd.as_raw_fd(), (&raw mut address).cast(), &raw mut length) };
+        checked(done as isize).map(|_| address.nl_pid)
+    }
+
     /// Turns on an option of netlink's own (NETLINK_*).
     pub fn enable(&self, option: c_int) -> io::Result<()> {
         self.set(libc::SOL_NETLINK, option, &1)

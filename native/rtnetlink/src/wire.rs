@@ -139,6 +139,8 @@ pub struct Message<'a> {
     pub kind: u16,
     pub flags: u16,
     pub seq: u32,
+    /// In an event the port of the socket that asked for the change; 0 for the kernel's own doing.
+    pub port: u32,
     pub payload: &'a [u8],
 }
 
@@ -151,6 +153,7 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
             kind: u16_at(rest, 4)?,
             flags: u16_at(rest, 6)?,
             seq: u32_at(rest, 8)?,
+            port: u32_at(rest, 12)?,
             payload: rest.get(HEADER..length)?,
         };
         rest = rest.get(align(length)..).unwrap_or_default();

@@ -12,9 +12,10 @@ import {
   RouteDriverError,
   type RouteOp,
 } from '../types.ts';
+import { Dumps } from './dumps.ts';
 import type { Applied, NativeAddon, Netlink } from './loader.ts';
 import { decodeNeighbours, encodeNeighbourOps } from './neighbours.ts';
-import { decodeRoutes, encodeFilter, encodeOps } from './records.ts';
+import { encodeFilter, encodeOps } from './records.ts';
 
 // The bits of native/rtnetlink/src/listen.rs.
 const LINKS = 1;
@@ -45,6 +46,7 @@ class NativeDriver implements RouteDriver {
     },
   };
   readonly #netlink: Netlink;
+  readonly #dumps = new Dumps();
   #closed = false;
   /** Stands for the listener whose hints count. */
   #listening: object | undefined;
@@ -57,7 +59,7 @@ class NativeDriver implements RouteDriver {
 
   async dump(filter: DumpFilter): Promise<readonly KernelRoute[]> {
     const packed = encodeFilter(filter);
-    return decodeRoutes(await this.#call(() => this.#netlink.dump(packed)));
+    return this.#dumps.read(await this.#call(() => this.#netlink.dump(packed)));
   }
 
   async apply(ops: readonly RouteOp[]): Promise<ApplyResult> {

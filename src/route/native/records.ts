@@ -66,16 +66,8 @@ export function encodeFilter(filter: DumpFilter): Uint8Array {
   return bytes;
 }
 
-/** Unpacks the routes of a dump. */
-export function decodeRoutes(bytes: Uint8Array): KernelRoute[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length % RECORD !== 0) throw new RangeError(`${bytes.length} bytes are no records`);
-  return Array.from({ length: bytes.length / RECORD }, (_, index) =>
-    decodeRoute(view, index * RECORD),
-  );
-}
-
-function decodeRoute(view: DataView, at: number): KernelRoute {
+/** Unpacks the route that begins at `at`. */
+export function decodeRoute(view: DataView, at: number): KernelRoute {
   const flags = view.getUint8(at + 1);
   const isV6 = (flags & FLAG_V6) !== 0;
   return {

@@ -148,7 +148,9 @@ inNetns(import.meta.url, skip, (test) => {
       const hints: Hint[] = [];
       await driver.listen(FILTER, (hint) => hints.push(hint));
       const routes = Array.from({ length: 2000 }, (_, number) => routeTo(number, device));
-      await driver.apply(routes.map((route) => ({ kind: 'add', route })));
+      const another = open();
+      await another.apply(routes.map((route) => ({ kind: 'add', route })));
+      await another.close();
       await until('a hint of routes', () => hints.some((hint) => hint.routes));
       assert.ok(hints.length < 200, `${hints.length} hints of 2000 changes`);
       await driver.close();
@@ -157,6 +159,19 @@ inNetns(import.meta.url, skip, (test) => {
       await ip('route flush proto 77');
       await new Promise((resolve) => setImmediate(resolve));
       assert.equal(hints.length, before);
+    }));
+
+  test('what the driver itself has changed is no news, unlike the same by another', () =>
+    withDriver(async (driver, device) => {
+      const hints: Hint[] = [];
+      await driver.listen(FILTER, (hint) => hints.push(hint));
+      const route = routeTo(1, device);
+      await driver.apply([{ kind: 'add', route }]);
+      await driver.apply([{ kind: 'delete', route }]);
+      await ip('link set v1 mtu 1400');
+      await until('a hint of links', () => hints.some((hint) => hint.links));
+      // Events come in order: had our own been heard, their hint would be here.
+      assert.ok(hints.every((hint) => !hint.routes));
     }));
 
   test('a closed driver refuses work in a sentence, and closing it again is harmless', async () => {

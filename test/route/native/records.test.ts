@@ -11,12 +11,8 @@ import {
   v4,
   v6,
 } from '../../../src/ip/index.ts';
-import {
-  decodeRoutes,
-  encodeFilter,
-  encodeOps,
-  RECORD,
-} from '../../../src/route/native/records.ts';
+import { Dumps } from '../../../src/route/native/dumps.ts';
+import { encodeFilter, encodeOps, RECORD } from '../../../src/route/native/records.ts';
 import type { RouteOp } from '../../../src/route/types.ts';
 
 const U32 = 0xffff_ffff;
@@ -49,7 +45,7 @@ describe('packed records', () => {
     fc.assert(
       fc.property(fc.array(anyOp, { maxLength: 20 }), (ops) => {
         const kinds = ['', 'add', 'append', 'delete'];
-        const read = decodeRoutes(encodeOps(ops)).map(({ type, tos, linkDown, ...route }) => {
+        const read = new Dumps().read(encodeOps(ops)).map(({ type, tos, linkDown, ...route }) => {
           assert.deepEqual([tos, linkDown], [0, false]);
           const { source, ...rest } = route;
           return { kind: kinds[type], route: source === undefined ? rest : route };
@@ -102,10 +98,30 @@ describe('packed records', () => {
     const packed = encodeOps(op);
     const larger = new Uint8Array(packed.length + 5);
     larger.set(packed, 5);
-    assert.deepEqual(decodeRoutes(larger.subarray(5)), decodeRoutes(packed));
+    assert.deepEqual(new Dumps().read(larger.subarray(5)), new Dumps().read(packed));
   });
 
   test('bytes that are no whole records are refused', () => {
-    assert.throws(() => decodeRoutes(new Uint8Array(RECORD + 1)), RangeError);
+    assert.throws(() => new Dumps().read(new Uint8Array(RECORD + 1)), RangeError);
+  });
+
+  test('one dump after another gives what each of them says, and unchanged routes as the same objects', () => {
+    const ops = fc.uniqueArray(anyOp, {
+      maxLength: 20,
+      selector: ({ route }) => route.prefix.text,
+    });
+    const inOrder = (list: readonly RouteOp[]): Uint8Array =>
+      encodeOps([...list].sort((a, b) => (a.route.prefix.text < b.route.prefix.text ? -1 : 1)));
+    fc.assert(
+      fc.property(ops, ops, fc.infiniteStream(fc.boolean()), (before, more, coins) => {
+        const kept = before.filter(() => coins.next().value);
+        const dumps = new Dumps();
+        for (const packed of [before, [...kept, ...more], kept, [], more].map(inOrder))
+          assert.deepEqual(dumps.read(packed), new Dumps().read(packed));
+        const first = dumps.read(inOrder(before));
+        const second = dumps.read(inOrder(before));
+        assert.ok(first.every((route, index) => route === second[index]));
+      }),
+    );
   });
 });

@@ -1,0 +1,57 @@
+/** Rows of the kernel's table, and wishes, compared field by field. */
+import { type KernelRoute, type Route, TYPE_UNICAST } from './types.ts';
+
+export function sameWish(a: Route | undefined, b: Route | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.gateway.text !== b.gateway.text || a.source?.text !== b.source?.text) return false;
+  return a.device === b.device && a.metric === b.metric;
+}
+
+export function nexthopText(route: Route | KernelRoute): string {
+  return `${route.gateway?.text} ${route.device} ${route.metric}`;
+}
+
+export function sameRows(a: readonly KernelRoute[], b: readonly KernelRoute[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i += 1) {
+    const [x, y] = [a[i], b[i]];
+    if (x === undefined || y === undefined || !sameRow(x, y)) return false;
+  }
+  return true;
+}
+
+export function sameRow(a: KernelRoute, b: KernelRoute): boolean {
+  return (
+    a.gateway?.text === b.gateway?.text &&
+    a.device === b.device &&
+    a.metric === b.metric &&
+    a.protocol === b.protocol &&
+    a.table === b.table &&
+    a.type === b.type &&
+    a.tos === b.tos &&
+    a.source?.text === b.source?.text &&
+    a.linkDown === b.linkDown
+  );
+}
+
+/** Whether `row` is the one that an exact delete of `route` names. */
+export function isRow(route: Route, row: KernelRoute): boolean {
+  return sameRow({ ...rowOf(route), linkDown: row.linkDown }, row);
+}
+
+/** The row that the kernel has once `route` is added. */
+export export function rowOf(route: Route): KernelRoute {
+  const { prefix, gateway, device, metric, protocol, table, source } = route;
+  return {
+    prefix,
+    gateway,
+    device,
+    metric,
+    protocol,
+    table,
+    source,
+    type: TYPE_UNICAST,
+    tos: 0,
+    linkDown: false,
+  };
+}
