@@ -25,8 +25,6 @@ export interface LinkPeers {
   /** The addresses that packets have reached since the last call. */
   reached(): Promise<ReadonlySet<string>>;
   setCarrier(carrier: boolean): Promise<void>;
-  /** The peers answer no more, or again. */
-  setAnswering(answering: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -77,9 +75,6 @@ async function build(holder: ChildProcess, count: number, family: 4 | 6): Promis
       const link = async () => state.test(await must(['ip', '-o', 'link', 'show', 'eth0']));
       await until('the carrier is seen', link);
     },
-    // Without ARP a device neither asks nor answers.
-    setAnswering: async (answering) =>
-      void (await there(`ip link set peer0 arp ${answering ? 'on' : 'off'}`)),
     async close() {
       await run('ip', ['link', 'del', 'eth0']);
       await end(holder);
