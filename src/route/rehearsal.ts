@@ -3,7 +3,7 @@
  * from then on as if that had been written, so that the reconciler goes all its rounds. For the dry run.
  */
 import { errnoName, errnoText } from './errno.ts';
-import { rowOf } from './tracker.ts';
+import { rowOf } from './rows.ts';
 import {
   type ApplyResult,
   type KernelRoute,

@@ -40,7 +40,7 @@ export function isRow(route: Route, row: KernelRoute): boolean {
 }
 
 /** The row that the kernel has once `route` is added. */
-export export function rowOf(route: Route): KernelRoute {
+export function rowOf(route: Route): KernelRoute {
   const { prefix, gateway, device, metric, protocol, table, source } = route;
   return {
     prefix,
