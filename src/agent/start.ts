@@ -152,10 +152,21 @@ async function live(
   try {
     await agent.run();
     await host.notifier.stopping();
+    if (options.removeForwardRules) await removeRules(options, opened.log);
   } finally {
     await server?.close();
   }
 }
+
+/** As told: without them peers no longer pass Docker, and strangers are no longer kept out. */
+async function removeRules({ firewallCheckMs }: AgentOptions, log: Log): Promise<void> {
+  const rules = new ForwardRules({ log, clock: systemClock, checkMs: firewallCheckMs });
+  const left = await rules.remove(AbortSignal.timeout(REMOVE_MS)).catch(sentenceOf);
+  if (left === undefined) log.info('forward rules removed');
+  else log.warn(left);
+}
+
+const REMOVE_MS = 800;
 
 /** This machine. */
 export function hostPort(options: AgentOptions, table: number, log: Log, clock: Clock): HostPort {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
@@ -19,6 +19,7 @@ import {
 } from '../../src/lab/index.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
+import { isGone, leftCgroups } from './remains.ts';
 import { standInRoutes, standInSubnet } from './stand-in.ts';
 
 const skip = needs('root', 'ip', 'unshare', 'setpriv', 'nsenter') ?? false;
@@ -281,27 +282,4 @@ async function startOwner(runtime: 'bun' | 'deno' | 'node', args: string[]): Pro
   const [text] = await once(owner.stdout, 'data');
   const { name, pids } = JSON.parse(String(text)) as { name: string; pids: number[] };
   return { owner, name, pids };
-}
-
-/** A zombie that our machine's init has not collected yet counts as gone: it holds nothing. */
-function isGone(pid: number): boolean {
-  const stat = `/proc/${pid}`;
-  if (!existsSync(stat)) return true;
-  try {
-    return readdirSync(`${stat}/fd`).length === 0 && readdirSync(`${stat}/task`).length <= 1;
-  } catch {
-    return true;
-  }
-}
-
-function leftCgroups(name: string): string[] {
-  const root = '/sys/fs/cgroup';
-  const folders = [root, ...readdirSync(root).map((folder) => `${root}/${folder}`)];
-  return folders.flatMap((folder) => {
-    try {
-      return readdirSync(folder).filter((entry) => entry.startsWith(name));
-    } catch {
-      return [];
-    }
-  });
 }
