@@ -2,7 +2,9 @@
  * The agent: puts lease side, route side and host side together and keeps the list of what is wrong.
  * It owns no rule: what one side says goes to the others, to the log, to systemd and to /readyz.
  */
+
 import type { AgentOptions, NetworkConfig } from '../config/index.ts';
+import { sentenceOf } from '../core/index.ts';
 import type { HostFacts } from '../host/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { BookChanges, HeldSubnet, OwnStatus } from '../lease/index.ts';
@@ -12,7 +14,6 @@ import { HostSide } from './hostSide.ts';
 import { LeaseSide } from './leaseSide.ts';
 import type { AgentPorts } from './ports.ts';
 import { RouteSide } from './routeSide.ts';
-import { sentenceOf } from './sentence.ts';
 import { awaitUplink, type Uplink } from './uplink.ts';
 
 /** This host cannot run an agent until somebody changes something; the sentence says what. */

@@ -2,13 +2,14 @@
  * What the host needs to carry the subnet: firewall rules, forwarding, the subnet file. Each is put right where it
  * is not, and a failure is a condition until it is.
  */
+
 import type { SubnetRange } from '../config/index.ts';
+import { sentenceOf } from '../core/index.ts';
 import type { ForwardStatus } from '../host/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { HeldSubnet } from '../lease/index.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 import { pause, type Uplink } from './uplink.ts';
 
 /** The firewall's programs cost more than all else together: routes come first, and a burst of peers is one change. */

@@ -3,7 +3,7 @@
  * written, as lines. Nothing changes: not in the kernel, not in etcd, not on disk; it may run beside an agent.
  */
 import type { AgentOptions } from '../config/index.ts';
-import { type Cancel, type Log, systemClock } from '../core/index.ts';
+import { type Cancel, type Log, sentenceOf, systemClock } from '../core/index.ts';
 import { type Etcd, openEtcd } from '../etcd/index.ts';
 import { type HostFacts, subnetFileSays } from '../host/index.ts';
 import { loadState, type OwnStatus } from '../lease/index.ts';
@@ -11,7 +11,6 @@ import { openRouteDriver, type Rehearsal, rehearse } from '../route/index.ts';
 import { Agent, HostUnusable } from './agent.ts';
 import { type PeerNews, planLines } from './planText.ts';
 import type { AgentPorts, HostPort } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 import {
   CLOSE_MS,
   etcdOptions,

@@ -3,14 +3,13 @@
  * through whatever they become.
  */
 import type { SubnetRange } from '../config/index.ts';
-import type { Cancel } from '../core/index.ts';
+import { type Cancel, sentenceOf } from '../core/index.ts';
 import { type HostFacts, type Link, surroundingsOf, type UplinkChoice } from '../host/index.ts';
 import type { Address } from '../ip/index.ts';
 import type { HeldSubnet, Surroundings } from '../lease/index.ts';
 import { Carrier, type CarrierOptions } from './carrier.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 import { announced, type Uplink, uplinkText } from './uplink.ts';
 
 /** A hint is followed at once, a storm of them at this pace; and without any, so often (a default route that moves gives none). */

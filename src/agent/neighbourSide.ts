@@ -2,7 +2,7 @@
  * The neighbour side of the agent: says which gateways' entries the keeper should keep, which peers' gateways do not
  * answer, and what to set where the kernel's table is too small and entries cannot be kept.
  */
-import type { Send } from '../core/index.ts';
+import { type Send, sentenceOf } from '../core/index.ts';
 import type { Address, Prefix } from '../ip/index.ts';
 import {
   type KeeperInput,
@@ -17,7 +17,6 @@ import {
 import type { Crowd } from './crowd.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 
 /** An operator who sets the limits waits no longer than this for the condition to go. */
 const LIMITS_MS = 30_000;

@@ -1,5 +1,5 @@
 /** The cores of our own subnet, `own` and `keeper`, at work on etcd and the disk: performs what they put out. */
-import { drive, type Send } from '../core/index.ts';
+import { drive, type Send, sentenceOf } from '../core/index.ts';
 import {
   type HeldSubnet,
   Keeper,
@@ -12,7 +12,6 @@ import {
 } from '../lease/index.ts';
 import type { LeaseSideOptions } from './leaseSideTypes.ts';
 import type { AgentPorts } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 
 /** flannel's, in seconds. */
 const LEASE_TTL_SECONDS = 24 * 60 * 60;

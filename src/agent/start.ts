@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { AgentOptions } from '../config/index.ts';
-import { type Clock, type Log, type Random, systemClock } from '../core/index.ts';
+import { type Clock, type Log, type Random, sentenceOf, systemClock } from '../core/index.ts';
 import { type Etcd, openEtcd } from '../etcd/index.ts';
 import {
   acquireLock,
@@ -27,7 +27,6 @@ import { Agent, HostUnusable } from './agent.ts';
 import { serveHealth } from './health.ts';
 import { openLog } from './log.ts';
 import type { AgentPorts, HostPort } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 
 /** Another agent has this network namespace. */
 export class OtherAgent extends Error {

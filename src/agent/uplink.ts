@@ -1,8 +1,8 @@
 /** The uplink: waiting for one, and what is said of it. */
+import { sentenceOf } from '../core/index.ts';
 import type { HostFacts, UplinkChoice } from '../host/index.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
-import { sentenceOf } from './sentence.ts';
 
 export type Uplink = Extract<UplinkChoice, { kind: 'uplink' }>;
 

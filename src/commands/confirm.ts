@@ -2,7 +2,9 @@
  * `hostgw confirm`: tells the agent of this network namespace that a mass loss of peers is meant. By a signal: whoever may
  * send it may end the agent as well, while its socket has no owner and so must take no orders.
  */
+
 import { Command } from '@commander-js/extra-typings';
+import { sentenceOf } from '../core/index.ts';
 import { lockHolder } from '../host/index.ts';
 import { EXIT } from './exit.ts';
 
@@ -28,7 +30,7 @@ async function confirm(): Promise<number> {
   try {
     process.kill(holder.pid, 'SIGUSR1');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = sentenceOf(error);
     return fail(EXIT.host, `the agent with pid ${holder.pid} cannot be told: ${reason}`);
   }
   process.stdout.write(

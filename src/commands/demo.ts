@@ -1,5 +1,7 @@
 /** `hostgw demo`: four hosts, real agents and containers that reach each other, told as it happens. */
+
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { sentenceOf } from '../core/index.ts';
 import { type Lab, LabError } from '../lab/index.ts';
 import { type DemoOptions, tellDemo } from './demo-story.ts';
 
@@ -59,7 +61,7 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const story = tellDemo(options, (lab) => labs.push(lab), stop.signal).catch((error: unknown) => {
     // Programs of the lab that end because the lab ends are no news.
     if (stop.signal.aborted) return Number(stop.signal.reason);
-    const message = error instanceof Error ? error.message : String(error);
+    const message = sentenceOf(error);
     process.stderr.write(`\n${error instanceof LabError ? '' : 'The demo failed: '}${message}\n`);
     return 1;
   });

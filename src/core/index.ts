@@ -4,3 +4,4 @@ export * from './clock.ts';
 export * from './core.ts';
 export * from './log.ts';
 export * from './run.ts';
+export * from './sentence.ts';

@@ -1,6 +1,6 @@
 /** The rim of the watch core: performs its outputs on a session and turns what comes back into its inputs. */
 import type { IWatchRequest, IWatchResponse } from 'etcd3';
-import { drive, type Random, type Send } from '../core/index.ts';
+import { drive, type Random, type Send, sentenceOf } from '../core/index.ts';
 import type { Endpoint, Stream } from './endpoint.ts';
 import { timeoutError, toEtcdError } from './errors.ts';
 import { listPrefix, toHeader } from './list.ts';
@@ -75,7 +75,7 @@ export class Watcher {
   async #list(attempt: number, send: Send<WatchInput>): Promise<void> {
     const answer = await listPrefix(this.#session, this.#prefix).then(
       ({ header, entries }): WatchInput => ({ type: 'listed', attempt, header, entries }),
-      (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: reasonOf(error) }),
+      (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: sentenceOf(error) }),
     );
     send(answer);
   }
@@ -88,7 +88,7 @@ export class Watcher {
     );
     const answer = await read.then(
       ({ header }): WatchInput => ({ type: 'probed', attempt, header: toHeader(header) }),
-      (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: reasonOf(error) }),
+      (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: sentenceOf(error) }),
     );
     send(answer);
   }
@@ -119,7 +119,7 @@ export class Watcher {
     } catch (error) {
       if (this.#running !== running) return;
       this.#running = undefined;
-      send({ type: 'failed', attempt, reason: reasonOf(error) });
+      send({ type: 'failed', attempt, reason: sentenceOf(error) });
     }
   }
 
@@ -165,8 +165,4 @@ export class Watcher {
       send({ type: 'progress', attempt, header });
     }
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

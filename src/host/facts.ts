@@ -3,7 +3,7 @@
  * connected, default routes; both families, one moment. Reading is `ip -j`, everything behind it is pure.
  */
 import * as v from 'valibot';
-import { type RunResult, run } from '../core/index.ts';
+import { type RunResult, run, sentenceOf } from '../core/index.ts';
 import {
   type Address,
   bitsOf,
@@ -110,7 +110,7 @@ export async function readHostFacts(
   const options = signal === undefined ? {} : { signal };
   const ip = async (...args: string[]): Promise<string> => {
     const result = await runProgram('ip', args, options).catch((error: unknown) => {
-      throw new Error(`ip of iproute2 cannot be started: ${messageOf(error)}`);
+      throw new Error(`ip of iproute2 cannot be started: ${sentenceOf(error)}`);
     });
     return outputOf(result, args);
   };
@@ -143,10 +143,6 @@ function outputOf(result: RunResult, args: readonly string[]): string {
   throw new Error(
     `\`ip ${args.join(' ')}\` failed: ${said || `status ${result.code}`} (iproute2 is needed, busybox's ip has no -j)`,
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Entries that are not as expected are left out; text that is no JSON list throws. */

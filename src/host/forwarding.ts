@@ -2,7 +2,9 @@
  * IPv4 forwarding, on for the host and on the uplink: without it a host with every route still passes nothing.
  * Written only where it is off, and each change is said.
  */
+
 import { readFile, writeFile } from 'node:fs/promises';
+import { sentenceOf } from '../core/index.ts';
 
 /** `changes`: a sentence for each switch that was turned. `failed`: what to run by hand. */
 export type ForwardingOutcome =
@@ -24,7 +26,7 @@ export async function ensureForwarding(
       await writeFile(path, '1\n');
       if ((await readFile(path, 'utf8')).trim() === '0') throw new Error('it stays 0');
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = sentenceOf(error);
       // With slashes: sysctl takes them, and a dot may be part of an interface's name (eth0.100).
       return {
         kind: 'failed',

@@ -2,8 +2,10 @@
  * The subnet file, `/run/flannel/subnet.env`: how Docker and others learn this host's subnet. Flannel's names and
  * order; replaced atomically, left alone if it says the same already; what others wrote into it is read tolerantly.
  */
+
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { sentenceOf } from '../core/index.ts';
 import {
   addressAt,
   type Family,
@@ -84,7 +86,7 @@ export async function writeSubnetFile(path: string, file: SubnetFile): Promise<b
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = sentenceOf(error);
     throw new Error(`The subnet file ${path} cannot be written: ${reason}`, { cause: error });
   }
   return true;

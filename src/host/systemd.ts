@@ -2,7 +2,7 @@
  * Tells systemd how the service is: READY=1, STATUS=, STOPPING=1 (sd_notify(3)), by the addon where it is loaded,
  * else by systemd-notify. Outside systemd it does nothing; no failure of it reaches the agent.
  */
-import { run } from '../core/index.ts';
+import { run, sentenceOf } from '../core/index.ts';
 
 export interface Notifier {
   /** The service is up; `status` is what `systemctl status` shows. */
@@ -48,7 +48,7 @@ export function systemdNotifier(ports: NotifierPorts = {}): Notifier {
     } catch (error) {
       if (troubled) return;
       troubled = true;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = sentenceOf(error);
       onTrouble(`systemd cannot be told how this service is: ${why}`);
     }
   };

@@ -1,5 +1,5 @@
 /** Picks the route driver: native where the addon works, else ip; says which and why. */
-import type { Log } from '../core/index.ts';
+import { type Log, sentenceOf } from '../core/index.ts';
 import { type IpDriverOptions, openIpDriver } from './ip/index.ts';
 import { type OpenedNative, openNative } from './native/index.ts';
 import { type RouteDriver, RouteDriverError } from './types.ts';
@@ -39,7 +39,7 @@ export async function openRouteDriver(
   const sentence = `${what} (${opened.reason}); ${BUILD} builds it`;
   if (choice === 'native') throw new RouteDriverError(`route driver native: ${sentence}`);
   const driver = await open.ip({ log }).catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = sentenceOf(error);
     throw new RouteDriverError(`no route driver: ${sentence}; and ${reason}`, { cause: error });
   });
   if (opened.kind === 'absent') log.info(`route driver ip: ${sentence}`);

@@ -9,6 +9,7 @@ import {
   drive,
   type Random,
   type Send,
+  sentenceOf,
 } from '../core/index.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { ReconcilerInput, ReconcilerOutput } from './reconcilerTypes.ts';
@@ -62,7 +63,7 @@ export function runReconciler(options: RunReconcilerOptions): Send<ReconcilerInp
     call: () => Promise<ReconcilerInput>,
     failed: (reason: string) => ReconcilerInput,
   ): void => {
-    void call().then(send, (error: unknown) => send(failed(sentence(error))));
+    void call().then(send, (error: unknown) => send(failed(sentenceOf(error))));
   };
 
   const send = drive(core, perform, clock, signal);
@@ -108,7 +109,7 @@ class Listener {
       driver.listen(filter, (hint) => this.#send({ type: 'hint', ...hint }));
     listen().then(
       () => this.#ended(filter, undefined),
-      (error: unknown) => this.#ended(filter, sentence(error)),
+      (error: unknown) => this.#ended(filter, sentenceOf(error)),
     );
   }
 
@@ -130,8 +131,4 @@ class Listener {
     this.#send(ALL);
     if (failure === undefined) this.#try();
   }
-}
-
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,5 @@
 /** Starts a firewall program; that it is not installed, or cannot be started, is an answer and no exception. */
-import type { RunOptions, RunResult, run } from '../../core/index.ts';
+import { type RunOptions, type RunResult, type run, sentenceOf } from '../../core/index.ts';
 
 /** Undefined if there is no such program. Rejects only when `signal` aborts. */
 export async function startProgram(
@@ -13,7 +13,7 @@ export async function startProgram(
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = sentenceOf(error);
     return { code: null, stdout: '', stderr: `${file} cannot be started: ${why}` };
   }
 }

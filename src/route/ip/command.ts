@@ -1,5 +1,5 @@
 /** Runs iproute2's `ip`. That it is missing or busybox's is said with the cure; its exit status is data. */
-import { type RunResult, run } from '../../core/index.ts';
+import { type RunResult, run, sentenceOf } from '../../core/index.ts';
 import { RouteDriverError } from '../types.ts';
 
 const CURE = 'install iproute2';
@@ -15,7 +15,7 @@ export function ipCommand(file: string): IpCommand {
     try {
       return await run(file, args, { input, timeoutMs: TIMEOUT_MS });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = sentenceOf(error);
       throw new RouteDriverError(`cannot run ${file} (${reason}): ${CURE}`, { cause: error });
     }
   };

@@ -1,4 +1,5 @@
 /** The route driver of the addon: packed batches over rtnetlink, one call in flight. */
+import { sentenceOf } from '../../core/index.ts';
 import { checkOps } from '../checkOps.ts';
 import { errnoName, errnoText } from '../errno.ts';
 import { checkNeighbourOps, type NeighbourDriver } from '../neighbours/types.ts';
@@ -129,6 +130,6 @@ function hintOf(bits: number): Hint {
 }
 
 function driverError(error: unknown): RouteDriverError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = sentenceOf(error);
   return new RouteDriverError(reason, { cause: error });
 }

@@ -1,5 +1,7 @@
 /** The native route driver and systemd notification: what the addon offers, or why it cannot. */
+
 import process from 'node:process';
+import { sentenceOf } from '../../core/index.ts';
 import type { RouteDriver } from '../types.ts';
 import { openDriver } from './driver.ts';
 import { type Loaded, loadAddon } from './loader.ts';
@@ -16,7 +18,7 @@ export function openNative(): OpenedNative {
   try {
     return { kind: 'loaded', driver: openDriver(loaded.native) };
   } catch (error) {
-    return { kind: 'broken', reason: error instanceof Error ? error.message : String(error) };
+    return { kind: 'broken', reason: sentenceOf(error) };
   }
 }
 

@@ -2,9 +2,11 @@
  * Finds and loads the addon, and tells a missing one from a broken one.
  * A truncated file kills every runtime with SIGBUS as soon as it is mapped, so its completeness is checked first.
  */
+
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { sentenceOf } from '../../core/index.ts';
 import { ABI } from './records.ts';
 
 /** What `apply` of the addon answers; `unknown` is there exactly if operations may or may not have been done. */
@@ -54,7 +56,7 @@ export function loadAddon(file: string = ADDON_FILE): Loaded {
     process.dlopen(loaded, file);
     return checkExports(file, loaded.exports);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = sentenceOf(error);
     if (isMissing(error)) return { kind: 'absent', reason: `${file} is not there` };
     return { kind: 'broken', reason: `${file} cannot be loaded: ${reason}` };
   }

@@ -1,5 +1,5 @@
 /** The neighbour keeper at work on a driver: performs its dumps and batches and feeds back what came of them. */
-import { type Clock, drive, type Send } from '../../core/index.ts';
+import { type Clock, drive, type Send, sentenceOf } from '../../core/index.ts';
 import type { NeighbourKeeper } from './keeper.ts';
 import type { KeeperInput, KeeperOutput } from './keeperTypes.ts';
 import type { NeighbourDriver } from './types.ts';
@@ -44,7 +44,7 @@ export function runKeeper({
     failed: (reason: string) => KeeperInput,
   ): void => {
     void call().then(send, (error: unknown) => {
-      send(failed(error instanceof Error ? error.message : String(error)));
+      send(failed(sentenceOf(error)));
     });
   };
   const send = drive(core, perform, clock, signal);
