@@ -18,7 +18,7 @@ export const ipBatch: Bench = {
   name: 'ip',
   what: 'one batch of 16,000 routes, ip driver against a bare ip -batch of the same lines',
   async run(context: Context): Promise<Row[]> {
-    const { device } = context.net;
+    const { device, link } = context.net;
     const rounds = context.quick ? 3 : 15;
     const folder = mkdtempSync(join(tmpdir(), 'hostgw-bench-'));
     const worker = await Worker.open('bun', 'ip', device);
@@ -28,7 +28,7 @@ export const ipBatch: Bench = {
       for (const kind of KINDS)
         writeFileSync(
           join(folder, kind),
-          batchInput(opsOf(kind, ROUTES, device, METRICS), (index) => `if${index}`),
+          batchInput(opsOf(kind, ROUTES, device, METRICS), () => link),
         );
       for (let round = 0; round <= rounds; round += 1) {
         context.progress(`round ${round} of ${rounds}`);

@@ -240,4 +240,24 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
     // One by one each would wait for the kernel's RCU grace period.
     await run('ip', ['link', 'del', 'group', '7']);
   });
+
+  test('a large batch during which names change is unknown, and a dump tells what it did', () =>
+    withScript(
+      `case "$*" in
+*-batch*) [ -e "$0.swapped" ] || { : > "$0.swapped"
+  ip link set dev eth0 down; ip link set dev eth0 name eth9; ip link set dev eth9 up; } ;;
+esac
+exec ip "$@"`,
+      (file) =>
+        inWorld(async ({ device }, driver) => {
+          const ops = Array.from({ length: 100 }, (_, i) =>
+            add(route(device, `10.1.${i}.0/24`, '10.10.10.9')),
+          );
+          const first = await driver.apply(ops);
+          assert.equal(first.kind, 'unknown');
+          assert.deepEqual(await driver.dump(filter()), [], 'nothing went through another device');
+          assert.deepEqual(await driver.apply(ops), { kind: 'complete', failures: [] });
+          assert.equal((await driver.dump(filter())).length, 100);
+        }, file),
+    ));
 });
