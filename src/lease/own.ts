@@ -47,7 +47,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   /** The wait of this contest is over. */
   #contestReady = false;
   #announced: string | undefined;
-  /** Added to every sentence until a transaction is answered. */
+  /** Added to every sentence until what a transaction did is known. */
   #trouble = '';
   #said = '';
   #status: OwnStatus = 'waiting';
@@ -135,6 +135,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       this.#tell(pending.name, entry, revision);
     } else if (pending.kind === 'read' && answer.type === 'readBack') {
       this.#readBack = undefined;
+      if (answer.entry !== undefined) this.#trouble = '';
       // An absent key has no revision: any view that comes after this answer counts for more.
       this.#tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0);
     }

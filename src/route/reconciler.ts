@@ -283,13 +283,10 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       complete: this.#complete,
       holds: (key) => this.#desired.holds(key),
       inside: (prefix) => this.#tracker.inside(prefix),
-      deviceName: (device) => this.#nameOf(device),
+      deviceName: (device) =>
+        this.#links.nameOf(device) ?? this.#options.deviceName?.(device) ?? String(device),
       linkState: (device) => this.#links.stateOf(device, now),
     };
-  }
-
-  #nameOf(device: number): string {
-    return this.#links.nameOf(device) ?? this.#options.deviceName?.(device) ?? String(device);
   }
 
   /** A prefix is neither wanted nor has a route of ours. */
