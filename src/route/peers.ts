@@ -93,6 +93,8 @@ export class Peers {
       tracked.peer?.forgive();
       this.look(tracked);
     }
+    // What failed a moment ago, before the change perhaps, waits for its look and for no retry yet.
+    for (const { peer } of this.#looks.slice(this.#next)) if (peer?.failure) peer.forgive();
   }
 
   wrote(tracked: Tracked, now: number): void {

@@ -14,7 +14,11 @@ const NOTHING: Hint = { links: false, addresses: false, routes: false };
 /** Merges the changes of several lines; undefined if none of them is the listener's. */
 export function hintOfLines(lines: readonly string[], filter: DumpFilter): Hint | undefined {
   let hint = NOTHING;
-  for (const line of lines) hint = merged(hint, hintOf(line, filter));
+  for (const line of lines) {
+    // One route is as good as thousands, which is what a batch of our own brings.
+    if (hint.routes && line.startsWith('[ROUTE]')) continue;
+    hint = merged(hint, hintOf(line, filter));
+  }
   return hint.links || hint.addresses || hint.routes ? hint : undefined;
 }
 

@@ -20,6 +20,8 @@ export interface MonitorOptions {
 const ARGS = ['-N', '-o', 'monitor', 'label', 'link', 'address', 'route'];
 const READY_MS_MAX = 5_000;
 const POLL_MS = 2;
+/** After some lines the next are gathered for so long: a batch of thousands makes thousands of lines. */
+const GATHER_MS = 5;
 const BACKOFF = { firstMs: 100, maxMs: 10_000 };
 /** A monitor that has listened for so long was a good one: the next failure is a first one again. */
 const GOOD_AFTER_MS = 10_000;
@@ -33,6 +35,10 @@ export class IpMonitor {
   #said = '';
   #failures = 0;
   #cancelRestart: Cancel = () => {};
+  /** Printed and not handed over. */
+  #text = '';
+  #gathering = false;
+  #cancelGather: Cancel = () => {};
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -63,6 +69,7 @@ export class IpMonitor {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRestart();
+    this.#cancelGather();
     this.#child?.kill('SIGKILL');
     await this.#exited;
   }
@@ -75,11 +82,12 @@ export class IpMonitor {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    let rest = '';
+    this.#cancelGather();
+    this.#gathering = false;
+    this.#text = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      if (!this.#closed && lines.length > 0) this.#options.onLines(lines);
+      this.#text += text;
+      if (!this.#gathering) this.#handOver();
     });
     // `ip monitor` goes on after a lost event (ENOBUFS) and says so here.
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -94,6 +102,19 @@ export class IpMonitor {
       child.on('close', () => resolve());
     });
     return child;
+  }
+
+  /** Hands over the whole lines there are; what comes within the next moment is handed over at its end. */
+  #handOver(): void {
+    this.#gathering = false;
+    const end = this.#text.lastIndexOf('\n');
+    if (this.#closed || end === -1) return;
+    const lines = this.#text.slice(0, end).split('\n');
+    this.#text = this.#text.slice(end + 1);
+    this.#gathering = true;
+    const { clock, onLines } = this.#options;
+    this.#cancelGather = clock.at(clock.now() + GATHER_MS, () => this.#handOver());
+    onLines(lines);
   }
 
   /** From now on its end is a loss, and it is started anew. */

@@ -66,6 +66,19 @@ describe('a refused route', () => {
     assert.equal(world.said('peer').filter(({ state }) => state === 'off-link').length, 1);
   });
 
+  test('is tried at once when the link came up between the refusal and its answer', () => {
+    const world = fleet(0);
+    world.kernel.setLink(world.eth0, { up: false });
+    world.run(100);
+    world.want({ [A]: '10.0.0.2' });
+    world.carryOut();
+    world.kernel.setLink(world.eth0, { up: true });
+    world.deliverHint();
+    world.deliver();
+    world.run(100);
+    assert.equal(world.state(A), 'installed');
+  });
+
   test('is tried at once when an address comes', () => {
     const world = fleet(0);
     world.want({ [A]: '192.0.2.1' });
