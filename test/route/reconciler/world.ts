@@ -43,8 +43,28 @@ const nexthopText = (route: KernelRoute): string =>
 
 type Request = Extract<ReconcilerOutput, { type: 'dump' | 'apply' }>;
 
-export class World {
-  readonly kernel: FakeKernel;
+/** What a world needs of its kernel: the fake one has it, and the real one in a namespace (support/realKernel.ts). */
+export type ModelKernel = Pick<
+  FakeKernel,
+  | 'addLink'
+  | 'setLink'
+  | 'links'
+  | 'addAddress'
+  | 'removeAddress'
+  | 'foreignAdd'
+  | 'foreignDelete'
+  | 'routes'
+  | 'dumpNow'
+  | 'applyNow'
+  | 'driver'
+  | 'step'
+  | 'failures'
+  | 'toString'
+>;
+
+/** A reconciler over any kernel. */
+export class ModelWorld {
+  readonly kernel: ModelKernel;
   readonly eth0: number;
   readonly eth1: number;
   readonly outputs: ReconcilerOutput[] = [];
@@ -63,7 +83,7 @@ export class World {
   /** Nexthops of ours as the last dump or the last write of their prefix left them: what can be known. */
   #known = new Set<string>();
 
-  constructor(options: Partial<ReconcilerOptions> = {}, kernel = new FakeKernel({ run: 'step' })) {
+  constructor(options: Partial<ReconcilerOptions>, kernel: ModelKernel) {
     this.#options = options;
     this.kernel = kernel;
     this.eth0 = kernel.addLink('eth0');
@@ -238,5 +258,15 @@ export class World {
 
   #settleKernel(): void {
     while (this.kernel.step() !== undefined);
+  }
+}
+
+/** A reconciler over the fake kernel. */
+export class World extends ModelWorld {
+  override readonly kernel: FakeKernel;
+
+  constructor(options: Partial<ReconcilerOptions> = {}, kernel = new FakeKernel({ run: 'step' })) {
+    super(options, kernel);
+    this.kernel = kernel;
   }
 }
