@@ -1,7 +1,7 @@
 /**
  * Which metric a peer's route gets. The kernel hashes IPv4's next hops by metric and device, not by gateway, so with one
  * metric for all an added route is compared with every gateway there is: 20 us at 1,000 gateways, 210 us at 16,000, 3 to
- * 5 us with a metric per gateway. Metrics decide nothing here: each prefix has one route. docs/decisions/011.
+ * 5 us with a metric per gateway. Metrics decide nothing here: each prefix has one route. docs/decisions/012.
  */
 import type { Address, Prefix } from '../ip/index.ts';
 
