@@ -33,7 +33,9 @@ export class KeeperBench {
   readonly batches: { readonly at: number; readonly ops: readonly NeighbourOp[] }[] = [];
   /** Operations on what the last dump showed to be somebody else's, or on what none has shown for a second. */
   readonly wrongs: string[] = [];
-  #seen: { readonly at: number; readonly entries: readonly KernelNeighbour[] } | undefined;
+  #seen:
+    | { readonly at: number; readonly entries: ReadonlyMap<string, KernelNeighbour> }
+    | undefined;
   #life = new AbortController();
   #send: (input: KeeperInput) => void = () => {};
 
@@ -54,7 +56,8 @@ export class KeeperBench {
       driver: {
         dump: async (filter) => {
           const view = await driver.dump(filter);
-          this.#seen = { at: this.clock.now(), entries: view.neighbours };
+          const entries = new Map(view.neighbours.map((entry) => [neighbourText(entry), entry]));
+          this.#seen = { at: this.clock.now(), entries };
           return view;
         },
         apply: (ops) => {
@@ -97,7 +100,7 @@ export class KeeperBench {
 
   #wrongWith({ kind, neighbour }: NeighbourOp): string | undefined {
     const key = neighbourText(neighbour);
-    const entry = this.#seen?.entries.find((other) => neighbourText(other) === key);
+    const entry = this.#seen?.entries.get(key);
     if (entry !== undefined && isTheirs(entry)) return `${kind} ${key}: it is theirs`;
     const age = this.clock.now() - (this.#seen?.at ?? Number.NEGATIVE_INFINITY);
     return kind !== 'add' && age > 1_000 ? `${kind} ${key}: seen ${age} ms ago` : undefined;
