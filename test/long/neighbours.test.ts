@@ -9,7 +9,7 @@ import { FIGURES, inNetns } from '../support/netns.ts';
 
 const COUNT = 5_000;
 const ROUNDS = 20;
-const skip = needs('root', 'ip', 'unshare', 'nsenter', 'nft', 'native');
+const skip = needs('root', 'ip', 'unshare', 'setpriv', 'nsenter', 'nft', 'native');
 
 inNetns(import.meta.url, skip, (test) => {
   for (const family of [4, 6] as const) {

@@ -29,7 +29,9 @@ export interface LinkPeers {
 }
 
 export async function openLinkPeers(count: number, family: 4 | 6 = 4): Promise<LinkPeers> {
-  const holder = spawn('unshare', ['--net', 'sleep', 'infinity'], { stdio: 'ignore' });
+  // It ends with us, also after kill -9.
+  const tie = ['--pdeathsig', 'KILL', '--', 'unshare', '--net', 'sleep', 'infinity'];
+  const holder = spawn('setpriv', tie, { stdio: 'ignore' });
   try {
     return await build(holder, count, family);
   } catch (error) {

@@ -13,7 +13,7 @@ import { address } from '../samples.ts';
 import { LiveKeeper, lostInOneRound, PROTOCOL, reachAll } from './many.ts';
 
 const COUNT = 600;
-const skip = needs('root', 'ip', 'unshare', 'nsenter', 'nft');
+const skip = needs('root', 'ip', 'unshare', 'setpriv', 'nsenter', 'nft');
 const DRIVERS: Readonly<Record<string, () => Promise<RouteDriver>>> = {
   ip: () => openIpDriver({ log: silentLog }),
   ...(needs('native') === undefined && {
