@@ -254,26 +254,26 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   /** Looks at what changed and sends what may be written, additions first; false if there is nothing. */
   #apply(now: number): boolean {
     const batch = new Batch();
+    const begin = this.#out.length;
     const around = this.#around(now);
-    const max = this.#lane.batchMax;
-    while (batch.prefixes.length < max) {
+    while (batch.prefixes.length < this.#lane.batchMax) {
       const tracked = this.#peers.takeLook();
       if (tracked === undefined) break;
-      const { prefix, wish } = tracked;
-      if (wish === undefined && tracked.own === 0) {
+      if (tracked.wish === undefined && tracked.own === 0) {
         this.#forget(tracked, now);
         continue;
       }
       const { ops, news } = this.#peers.judge(tracked, around, now);
-      if (news !== undefined)
-        this.#out.push({ type: 'peer', prefix, state: news.state, reason: news.reason });
+      const { prefix } = tracked;
+      if (news !== undefined) this.#out.push({ type: 'peer', prefix, ...news });
       if (ops.length > 0) batch.add(tracked, ops);
     }
     if (batch.prefixes.length === 0) return false;
     const { attempt, ops } = this.#lane.beginBatch(batch);
     this.#settled = false;
     this.#writes += ops.length;
-    this.#out.push({ type: 'apply', attempt, ops });
+    // The kernel works while people are told.
+    this.#out.splice(begin, 0, { type: 'apply', attempt, ops });
     return true;
   }
 
