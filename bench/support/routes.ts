@@ -40,10 +40,13 @@ export function opsOf(
 }
 
 export function wantedOf(count: number, device: number): DesiredChange[] {
-  return Array.from({ length: count }, (_, index) => ({
+  const changes = Array.from({ length: count }, (_, index) => ({
     prefix: prefixAt(index),
     route: { gateway: gatewayAt(index), device },
   }));
+  // Engines put a text together when it is first used. Where leases are read it is the key of a map, before any of this.
+  new Set(changes.flatMap(({ prefix, route }) => [prefix.text, route.gateway.text])).clear();
+  return changes;
 }
 
 function parsed(text: string): Prefix {
