@@ -1,6 +1,6 @@
 /**
  * Reads one dump after the other and gives routes that have not changed as the same objects as before: most of a dump is
- * like the last one, and comparing bytes costs a tenth of making addresses and texts of them.
+ * like the last one, and whoever compares the two is done at a glance.
  */
 import type { KernelRoute } from '../types.ts';
 import { decodeRoute, RECORD } from './records.ts';
