@@ -185,7 +185,9 @@ export async function startSender(prefixes: readonly string[]): Promise<Sender> 
   );
   const file = fileURLToPath(new URL('sender.ts', import.meta.url));
   const words = process.versions['deno'] === undefined ? [file] : ['run', '-A', file];
-  const child = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  // Deno asks for a newer Deno, and finds no route.
+  const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1' };
+  const child = spawn(process.execPath, words, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   child.stdin.write(`${JSON.stringify(targets)}\n`);
   const before = outNoRoutes();
