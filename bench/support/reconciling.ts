@@ -1,11 +1,14 @@
 /** A reconciler at work on a driver, as the agent runs it, with the times and counts that the benchmarks ask for. */
-import { type Send, systemClock } from '../../src/core/index.ts';
+import { run, type Send, systemClock } from '../../src/core/index.ts';
+import type { DeviceLink } from '../../src/route/links.ts';
 import { Reconciler } from '../../src/route/reconciler.ts';
 import type { ReconcilerInput } from '../../src/route/reconcilerTypes.ts';
 import { type RouteReport, runReconciler } from '../../src/route/run.ts';
 import { type RouteDriver, TABLE_MAIN } from '../../src/route/types.ts';
 import type { Reply } from './protocol.ts';
 import { gatewayAt, metricOf, NETWORK, PROTOCOL, prefixAt, wantedOf } from './routes.ts';
+
+const LINKS_PAUSE_MS = 250;
 
 type PeerReport = Extract<RouteReport, { type: 'peer' }>;
 
@@ -25,6 +28,8 @@ export class Reconciling {
   #writes = 0;
   #dumps = 0;
   #onAdded: (() => void) | undefined;
+  /** While links are read and for a moment after: whether they changed again. */
+  #linksHinted: boolean | undefined;
 
   constructor(driver: RouteDriver, device: number, metrics: number) {
     this.#device = device;
@@ -49,6 +54,7 @@ export class Reconciling {
       signal: this.#stop.signal,
       onReport: (report) => this.#report(report),
     });
+    void this.#tellLinks();
   }
 
   /** Resolves when the reconciler has nothing to do and every wanted route is there. */
@@ -153,6 +159,22 @@ export class Reconciling {
     });
   }
 
+  /** As the agent does: at once, then again after 250 ms if something changed meanwhile. */
+  async #tellLinks(): Promise<void> {
+    if (this.#linksHinted !== undefined) {
+      this.#linksHinted = true;
+      return;
+    }
+    this.#linksHinted = false;
+    const { stdout } = await run('ip', ['-j', 'link', 'show'], { timeoutMs: 10_000 });
+    if (!this.#linksHinted) this.#send({ type: 'links', links: linksOf(stdout) });
+    setTimeout(() => {
+      const again = this.#linksHinted;
+      this.#linksHinted = undefined;
+      if (again) void this.#tellLinks();
+    }, LINKS_PAUSE_MS).unref();
+  }
+
   /** The driver, with its writes counted. */
   #watched(driver: RouteDriver): RouteDriver {
     return {
@@ -169,8 +191,21 @@ export class Reconciling {
         if (ops.some(({ kind }) => kind !== 'delete')) this.#onAdded?.();
         return result;
       },
-      listen: (filter, onHint) => driver.listen(filter, onHint),
+      listen: (filter, onHint) =>
+        driver.listen(filter, (hint) => {
+          onHint(hint);
+          if (hint.links) void this.#tellLinks();
+        }),
       close: () => driver.close(),
     };
   }
+}
+
+function linksOf(json: string): DeviceLink[] {
+  const rows: { ifindex: number; ifname: string; flags: string[] }[] = JSON.parse(json);
+  return rows.map(({ ifindex, ifname, flags }) => ({
+    index: ifindex,
+    name: ifname,
+    up: flags.includes('UP'),
+  }));
 }

@@ -10,6 +10,8 @@ import type { Tracked } from './tracker.ts';
 import type { KernelRoute, OpFailure, Route } from './types.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000 };
+/** Times of retries are multiples of this, so that thousands of prefixes share few batches. */
+const TICK_MS = 100;
 /** The jitter takes up to half away, so the first pause is 1 s at least. */
 const CONTESTED_RETRY = { firstMs: 2_000, maxMs: 30_000 };
 const CONTEST_WINDOW_MS = 10_000;
@@ -27,7 +29,7 @@ export class Peer {
   generation: number;
   /** The kernel's side is doubtful until the next dump. */
   suspect = false;
-  failure: (Told & { readonly until: number }) | undefined;
+  failure: (Told & { readonly since: number; readonly until: number }) | undefined;
   #told: Told | undefined;
   #failures = 0;
   /** When this prefix was written lately, oldest first. */
@@ -74,7 +76,8 @@ export class Peer {
 
   fail(why: Told, now: number, random: Random): void {
     this.#failures += 1;
-    this.failure = { ...why, until: now + backoffMs(this.#failures, RETRY, random) };
+    const until = tickAfter(now + backoffMs(this.#failures, RETRY, random));
+    this.failure = { ...why, since: now, until };
   }
 
   clearFailure(): void {
@@ -90,9 +93,17 @@ export class Peer {
     this.#pause(this.#contested, now, random);
   }
 
-  /** Until when nothing may be written; undefined: go ahead. */
-  blockedUntil(now: number, random: Random): number | undefined {
-    if (this.failure !== undefined && now < this.failure.until) return this.failure.until;
+  /**
+   * Until when nothing may be written; undefined: go ahead. What was refused because of its link is not tried again while
+   * that is known to be down, save every 30 s, all at once: whoever tells of links might have missed something.
+   */
+  blockedUntil(now: number, random: Random, linkIsDown: boolean): number | undefined {
+    const { failure } = this;
+    if (failure !== undefined) {
+      const waits = linkIsDown && isOfLink(failure);
+      const until = waits ? tickAfter(failure.since + RETRY.maxMs) : failure.until;
+      if (now < until) return until;
+    }
     if (this.#rounds.length > 0)
       this.#rounds = this.#rounds.filter((at) => at > now - CONTEST_WINDOW_MS);
     if (this.#contested === undefined) {
@@ -115,7 +126,7 @@ export class Peer {
   }
 
   #pause(contested: { level: number; until: number }, now: number, random: Random): void {
-    contested.until = now + backoffMs(contested.level, CONTESTED_RETRY, random);
+    contested.until = tickAfter(now + backoffMs(contested.level, CONTESTED_RETRY, random));
   }
 }
 
@@ -154,7 +165,7 @@ export function stateOf(
 
 /** IPv4 gives one errno for a gateway that is off-link and for a device that is down: the link's state tells. */
 function failed(failure: Told, wish: Route | undefined, peer: Peer, around: Circumstances): Told {
-  if (wish === undefined || (failure.state !== 'off-link' && failure.state !== 'link-down'))
+  if (wish === undefined || !isOfLink(failure))
     return { state: failure.state, reason: failure.reason };
   const link = around.linkState(wish.device);
   if (link === 'unsure') return peer.told ?? PENDING;
@@ -162,6 +173,15 @@ function failed(failure: Told, wish: Route | undefined, peer: Peer, around: Circ
     return { state: 'link-down', reason: `${around.deviceName(wish.device)} is down.` };
   if (link === 'gone') return { state: 'link-down', reason: 'The device is gone.' };
   return { state: failure.state, reason: failure.reason };
+}
+
+/** Whether the state of the link decides what is the matter. */
+function isOfLink({ state }: Told): boolean {
+  return state === 'off-link' || state === 'link-down';
+}
+
+function tickAfter(time: number): number {
+  return Math.ceil(time / TICK_MS) * TICK_MS;
 }
 
 function installed({ prefix }: Tracked, around: Circumstances): Told {

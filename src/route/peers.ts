@@ -134,9 +134,20 @@ export class Peers {
     const { plan, wish } = tracked;
     this.#retry.delete(tracked);
     if (!around.seen || peer.suspect) return NO_OPS;
-    const again = plan.ops.length === 0 ? peer.calmAt(now) : peer.blockedUntil(now, this.#random);
+    const again =
+      plan.ops.length === 0
+        ? peer.calmAt(now)
+        : peer.blockedUntil(now, this.#random, waitsForLink(tracked, around));
     if (again !== undefined) this.#retry.set(tracked, again);
     if (again !== undefined || (plan.removes && !around.complete)) return NO_OPS;
     return held && wish === undefined ? NO_OPS : plan.ops;
   }
+}
+
+/** Whether what is to be added would go by a link that is known to be down, or gone. */
+function waitsForLink({ plan, wish, peer }: Tracked, around: Circumstances): boolean {
+  if (peer?.failure === undefined || wish === undefined || plan.ops[0]?.kind === 'delete')
+    return false;
+  const link = around.linkState(wish.device);
+  return link === 'down' || link === 'gone';
 }

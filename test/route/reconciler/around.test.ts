@@ -54,6 +54,49 @@ describe('a link that goes down', () => {
     });
   }
 
+  test('is waited for, not tried in vain: 1,000 refused routes make few batches, and are back at once', () => {
+    const routes: Record<string, string> = {};
+    for (let i = 0; i < 1000; i += 1)
+      routes[prefixOf(v4(0x0a640000 + i * 64), 26).text] = '10.0.0.2';
+    let roll = 0;
+    const world = new World({ random: () => (roll = (roll + 0.137) % 1) });
+    tell(world);
+    world.want(routes);
+    world.run(1000);
+    world.kernel.setLink(world.eth0, { up: false });
+    world.run(20);
+    tell(world);
+    world.run(1000);
+    assert.equal(world.state('10.100.0.0/26'), 'link-down');
+    world.outputs.length = 0;
+    world.run(60_000);
+    const tries = world.said('apply').map(({ ops }) => ops.length);
+    assert.deepEqual(tries, [1000, 1000], 'in case the link is up and nobody said so');
+    assert.equal(world.said('peer').length, 0);
+    // Another link's change is worth one try: until the links are told anew it might have been this one's.
+    world.kernel.setLink(world.eth1, { up: false });
+    world.run(10);
+    tell(world);
+    world.run(1000);
+    assert.equal(world.said('apply').length, 3);
+    world.kernel.setLink(world.eth0, { up: true });
+    world.run(50);
+    assert.equal(world.ours().length, 1000);
+  });
+
+  test('and is not told of is retried by few batches, whatever their number', () => {
+    let roll = 0;
+    const world = new World({ random: () => (roll = (roll + 0.137) % 1) });
+    const routes: Record<string, string> = {};
+    for (let i = 0; i < 1000; i += 1)
+      routes[prefixOf(v4(0x0a640000 + i * 64), 26).text] = '192.0.2.1';
+    world.want(routes);
+    world.run(100);
+    world.outputs.length = 0;
+    world.run(10_000);
+    assert.ok(world.said('apply').length <= 100, `${world.said('apply').length} batches in 10 s`);
+  });
+
   test('and of which nobody tells is named by the errno after a second', () => {
     const world = worldWith({ [A]: '10.0.0.2' });
     world.kernel.setLink(world.eth0, { up: false });
