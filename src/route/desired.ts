@@ -65,7 +65,7 @@ export class Desired {
         continue;
       }
       const tracked = this.#tracker.of(prefix);
-      const returned = this.#changing(() => this.#hold.returned(key, now));
+      const returned = !this.#hold.idle && this.#changing(() => this.#hold.returned(key, now));
       if (returned || tracked.wish !== undefined) this.#want(tracked, this.#routeOf(prefix, route));
       else fresh.push([tracked, route]);
     }
@@ -130,8 +130,8 @@ export class Desired {
   #routeOf(prefix: Prefix, { gateway, device, source }: WantedRoute): Route {
     const { protocol, table } = this.#options;
     const metric = this.#metricOf(prefix, gateway);
-    const route = { prefix, gateway, device, metric, protocol, table };
-    return source === undefined ? route : { ...route, source };
+    if (source === undefined) return { prefix, gateway, device, metric, protocol, table };
+    return { prefix, gateway, device, metric, protocol, table, source };
   }
 
   #metered(route: Route): Route {

@@ -42,6 +42,11 @@ export class Hold {
     return this.#standing?.until;
   }
 
+  /** Nothing is held, and nothing was lost lately that could return. */
+  get idle(): boolean {
+    return this.#standing === undefined && this.#recent.size === 0;
+  }
+
   get count(): number {
     return this.#standing?.held.size ?? 0;
   }

@@ -18,6 +18,8 @@ const CONTEST_WINDOW_MS = 10_000;
 /** The write that installs and five that repair it: if that is undone as well, somebody means it. */
 const ROUNDS_MAX = 6;
 
+const NEVER: readonly number[] = [];
+
 export interface Told {
   readonly state: PeerState;
   readonly reason: string;
@@ -33,7 +35,7 @@ export class Peer {
   #told: Told | undefined;
   #failures = 0;
   /** When this prefix was written lately, oldest first. */
-  #rounds: number[] = [];
+  #rounds: readonly number[] = NEVER;
   #contested: { level: number; until: number } | undefined;
 
   constructor(prefix: Prefix, generation: number) {
@@ -62,7 +64,7 @@ export class Peer {
     this.generation = generation;
     this.clearFailure();
     this.#contested = undefined;
-    this.#rounds = [];
+    this.#rounds = NEVER;
   }
 
   /** Something relevant changed around us: try again at once, and blame nobody for routes that went with a link. */
@@ -71,7 +73,7 @@ export class Peer {
     if (this.failure !== undefined)
       this.failure = { ...this.failure, until: Number.NEGATIVE_INFINITY };
     this.#failures = 0;
-    if (this.#contested === undefined) this.#rounds = [];
+    if (this.#contested === undefined) this.#rounds = NEVER;
   }
 
   fail(why: Told, now: number, random: Random): void {
@@ -87,7 +89,7 @@ export class Peer {
 
   /** The kernel took a write, or said that the prefix was not as we had seen it. */
   wrote(now: number, random: Random): void {
-    this.#rounds.push(now);
+    this.#rounds = this.#rounds.length === 0 ? [now] : [...this.#rounds, now];
     if (this.#contested === undefined) return;
     this.#contested.level += 1;
     this.#pause(this.#contested, now, random);
@@ -121,7 +123,7 @@ export class Peer {
     const calm = Math.max(this.#contested.until, (this.#rounds.at(-1) ?? 0) + CONTEST_WINDOW_MS);
     if (now < calm) return calm;
     this.#contested = undefined;
-    this.#rounds = [];
+    this.#rounds = NEVER;
     return undefined;
   }
 

@@ -150,15 +150,17 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     this.#lane.batchWorked();
     this.#trouble('apply', undefined);
     const failures = new Map(result.failures.map((failure) => [failure.index, failure]));
-    const touched = new Set<Tracked>();
+    let touched: Tracked | undefined;
     flight.owners.forEach((tracked, index) => {
       const op = flight.ops[index];
       if (op === undefined) return;
-      const failure = failures.get(index);
+      const failure = failures.size === 0 ? undefined : failures.get(index);
       if (failure === undefined) this.#done(tracked, op);
-      if (failure === undefined || this.#failed(tracked, op, failure, now)) touched.add(tracked);
+      else if (!this.#failed(tracked, op, failure, now)) return;
+      // A plan adds or deletes, never both: the operations of one prefix follow each other.
+      if (touched !== tracked) this.#peers.wrote(tracked, now);
+      touched = tracked;
     });
-    for (const tracked of touched) this.#peers.wrote(tracked, now);
   }
 
   /** Once, a dump tells what came of it. Again and again, the driver is in trouble: said, and tried ever more slowly. */
@@ -265,7 +267,10 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       }
       const { ops, news } = this.#peers.judge(tracked, around, now);
       const { prefix } = tracked;
-      if (news !== undefined) this.#out.push({ type: 'peer', prefix, ...news });
+      if (news !== undefined) {
+        const { state, reason } = news;
+        this.#out.push({ type: 'peer', prefix, state, reason });
+      }
       if (ops.length > 0) batch.add(tracked, ops);
     }
     if (batch.prefixes.length === 0) return false;

@@ -28,7 +28,7 @@ export class Schedule<K> {
   }
 
   delete(key: K): void {
-    this.#times.delete(key);
+    if (this.#times.size > 0) this.#times.delete(key);
   }
 
   /** Takes out and returns the keys whose time has come. */

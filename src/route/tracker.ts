@@ -139,9 +139,13 @@ export class Tracker {
   /** Takes in that the kernel has carried out `op`. */
   done(tracked: Tracked, op: RouteOp): void {
     const entry = entryOf(tracked);
+    if (op.kind === 'add' && entry.rows.length === 0) {
+      entry.rows = [rowOf(op.route)];
+      this.#refresh(entry);
+      return;
+    }
     const rows = [...entry.rows];
-    if (op.kind === 'add' && rows.length === 0) rows.push(rowOf(op.route));
-    else if (op.kind === 'delete') {
+    if (op.kind === 'delete') {
       const index = rows.findIndex((row) => isRow(op.route, row));
       if (index !== -1) rows.splice(index, 1);
     } else {
