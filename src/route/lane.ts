@@ -24,7 +24,7 @@ export interface BatchFlight {
   readonly kind: 'batch';
   readonly attempt: number;
   readonly ops: readonly RouteOp[];
-  /** The prefix of each operation. */
+  /** The prefix of each operation; those of one follow each other, for no plan both adds and deletes. */
   readonly owners: readonly Tracked[];
   /** Each prefix once. */
   readonly prefixes: readonly Tracked[];

@@ -5,9 +5,12 @@
 import type { Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { type Circumstances, Peer, stateOf, type Told } from './peer.ts';
+import type { ReconcilerOutput } from './reconcilerTypes.ts';
 import { Schedule } from './schedule.ts';
 import type { Tracked } from './tracker.ts';
 import type { RouteOp } from './types.ts';
+
+type PeerNews = Extract<ReconcilerOutput, { type: 'peer' }>;
 
 const NO_OPS: readonly RouteOp[] = [];
 
@@ -16,7 +19,7 @@ export interface Judgement {
   /** What may be written now. */
   readonly ops: readonly RouteOp[];
   /** Its state, if that is not what people were told. */
-  readonly news: Told | undefined;
+  readonly news: PeerNews | undefined;
 }
 
 export class Peers {
@@ -112,7 +115,9 @@ export class Peers {
     const held = around.holds(tracked.prefix.text);
     const ops = this.#permitted(tracked, peer, around, held, now);
     const told = stateOf(tracked, peer, around, held);
-    return { ops, news: told !== undefined && peer.tell(told) ? told : undefined };
+    if (told === undefined || !peer.tell(told)) return { ops, news: undefined };
+    const { state, reason } = told;
+    return { ops, news: { type: 'peer', prefix: tracked.prefix, state, reason } };
   }
 
   /** Drops a prefix, save that a doubtful one is kept until the next dump. Returns it if people were told of it. */

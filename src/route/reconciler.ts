@@ -154,10 +154,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     flight.owners.forEach((tracked, index) => {
       const op = flight.ops[index];
       if (op === undefined) return;
-      const failure = failures.size === 0 ? undefined : failures.get(index);
+      const failure = failures.get(index);
       if (failure === undefined) this.#done(tracked, op);
       else if (!this.#failed(tracked, op, failure, now)) return;
-      // A plan adds or deletes, never both: the operations of one prefix follow each other.
       if (touched !== tracked) this.#peers.wrote(tracked, now);
       touched = tracked;
     });
@@ -266,11 +265,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
         continue;
       }
       const { ops, news } = this.#peers.judge(tracked, around, now);
-      const { prefix } = tracked;
-      if (news !== undefined) {
-        const { state, reason } = news;
-        this.#out.push({ type: 'peer', prefix, state, reason });
-      }
+      if (news !== undefined) this.#out.push(news);
       if (ops.length > 0) batch.add(tracked, ops);
     }
     if (batch.prefixes.length === 0) return false;
