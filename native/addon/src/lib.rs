@@ -58,13 +58,13 @@ impl Netlink {
     /// Applies packed operations in order. The bytes are copied: JavaScript may go on with its own.
     #[napi(catch_unwind)]
     pub fn apply(&self, records: &[u8]) -> Result<AsyncTask<Apply>> {
-        self.batch(record::read_ops(records))
+        self.batch(records, record::read_ops)
     }
 
     /// The same for packed operations on neighbour entries.
     #[napi(catch_unwind)]
     pub fn apply_neighbours(&self, records: &[u8]) -> Result<AsyncTask<Apply>> {
-        self.batch(neighbour::read_ops(records))
+        self.batch(records, neighbour::read_ops)
     }
 
     /// The routes of a packed filter as packed records.
@@ -113,13 +113,20 @@ impl Netlink {
 }
 
 impl Netlink {
-    fn batch<R: Request + Send + 'static>(
+    /// `read` runs on the thread pool, too: the runtime's own thread only copies the bytes.
+    fn batch<R: Request + 'static>(
         &self,
-        ops: std::result::Result<Vec<R>, usize>,
+        records: &[u8],
+        read: fn(&[u8]) -> std::result::Result<Vec<R>, usize>,
     ) -> Result<AsyncTask<Apply>> {
         let batches = self.batches.clone().ok_or_else(|| Error::from_reason("closed"))?;
-        let ops = ops.map_err(|index| Error::from_reason(format!("record {index} is no operation")))?;
-        Ok(AsyncTask::new(Apply { batches, work: Box::new(move |batches| batches.apply(&ops)) }))
+        let records = records.to_vec();
+        let work = move |batches: &mut Batches| {
+            let ops = read(&records)
+                .map_err(|index| Error::from_reason(format!("record {index} is no operation")))?;
+            batches.apply(&ops).map_err(sentence)
+        };
+        Ok(AsyncTask::new(Apply { batches, work: Box::new(work) }))
     }
 }
 
@@ -133,7 +140,7 @@ pub struct Applied {
     pub unknown: Option<String>,
 }
 
-type Work = dyn FnMut(&mut Batches) -> std::result::Result<Outcome, hostgw_rtnetlink::Error> + Send;
+type Work = dyn FnMut(&mut Batches) -> Result<Outcome> + Send;
 
 pub struct Apply {
     batches: Arc<Mutex<Batches>>,
@@ -148,7 +155,7 @@ impl Task for Apply {
         guarded(|| {
             // A batch that panicked took its socket with it: the next one opens another.
             let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-            (self.work)(&mut batches).map_err(sentence)
+            (self.work)(&mut batches)
         })
     }
 
@@ -180,11 +187,7 @@ impl Task for Dump {
     type JsValue = Uint8Array;
 
     fn compute(&mut self) -> Result<Vec<u8>> {
-        guarded(|| {
-            let mut records = Vec::new();
-            dump(&self.filter, |route| record::write_route(&mut records, route)).map_err(sentence)?;
-            Ok(records)
-        })
+        guarded(|| dump(&self.filter, |route, records| record::write_route(records, route)).map_err(sentence))
     }
 
     fn resolve(&mut self, _: Env, records: Vec<u8>) -> Result<Uint8Array> {

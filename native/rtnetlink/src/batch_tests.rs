@@ -4,9 +4,7 @@ use crate::record::{Kind, Route};
 use crate::testing::{filter, in_namespace, ip, op, route};
 
 fn dumped() -> Vec<Route> {
-    let mut found = Vec::new();
-    crate::dump::dump(&filter(&[]), |route| found.push(route.clone())).unwrap();
-    found
+    crate::dump::dump(&filter(&[]), |route, found| found.push(route.clone())).unwrap()
 }
 
 fn done(outcome: Outcome) -> Vec<(usize, i32, Option<String>)> {

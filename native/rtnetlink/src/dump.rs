@@ -22,28 +22,29 @@ enum End {
     Refused { errno: i32, sentence: Option<String> },
 }
 
-/// Calls `found` for every route of the filter, in the kernel's order per prefix: IPv4, then IPv6.
-pub fn dump(filter: &Filter, mut found: impl FnMut(&Route)) -> Result<(), Error> {
-    for family in [Family::V4, Family::V6] {
-        for route in dump_family(filter, family)? {
-            found(&route);
-        }
-    }
-    Ok(())
+/// What `keep` keeps of every route of the filter, in the kernel's order per prefix: IPv4, then IPv6.
+pub fn dump<T>(filter: &Filter, keep: impl Fn(&Route, &mut Vec<T>)) -> Result<Vec<T>, Error> {
+    let mut all = dump_family(filter, Family::V4, &keep)?;
+    all.append(&mut dump_family(filter, Family::V6, &keep)?);
+    Ok(all)
 }
 
-fn dump_family(filter: &Filter, family: Family) -> Result<Vec<Route>, Error> {
+fn dump_family<T>(
+    filter: &Filter,
+    family: Family,
+    keep: impl Fn(&Route, &mut Vec<T>),
+) -> Result<Vec<T>, Error> {
     // Outside `within` only our own count, and the kernel can leave the others out.
     let watched = filter.within.iter().any(|prefix| prefix.family == family);
     let protocol = if watched { 0 } else { filter.protocol };
     complete(
         "dump routes",
         |seq| wire::encode_dump(family, filter.table, protocol, seq),
-        |message, routes| {
+        |message, kept| {
             wire::parse_routes(message, |route| {
                 // Kernels without IPv6 answer its dump with another family's routes.
                 if route.family == family && filter.matches(route) {
-                    routes.push(route.clone());
+                    keep(route, kept);
                 }
             });
         },

@@ -4,9 +4,7 @@ use crate::record::Gateway;
 use crate::testing::{PROTOCOL, filter, in_namespace, ip, route, v4, v6};
 
 fn dumped(filter: &Filter) -> Vec<Route> {
-    let mut found = Vec::new();
-    dump(filter, |route| found.push(route.clone())).unwrap();
-    found
+    dump(filter, |route, found| found.push(route.clone())).unwrap()
 }
 
 #[test]

@@ -83,7 +83,10 @@ pub fn encode_op(out: &mut Vec<u8>, op: &Op, seq: u32, ack: bool) {
     }
     put_bytes(out, RTA_OIF, &route.device.to_ne_bytes());
     put_bytes(out, RTA_PRIORITY, &metric_of(route).to_ne_bytes());
-    put_bytes(out, RTA_TABLE, &route.table.to_ne_bytes());
+    // rtm_table has 8 bits; where they hold the number, the attribute would say the same again.
+    if route.table > 255 {
+        put_bytes(out, RTA_TABLE, &route.table.to_ne_bytes());
+    }
     finish(out, start);
 }
 
