@@ -9,7 +9,7 @@ import { ensureTools, findEtcd } from './tools.mjs';
 
 const USAGE = `usage: node scripts/bootstrap.mjs COMMAND [ARGS]
   demo [ARGS]        the demo; --help for its options
-  test [PATHS]       all tests, or those in the files and folders named
+  test [PATHS]       all tests but the long ones, or those in the files and folders named
   build-native       the Rust addon
   check              types, lint, unused code, import directions, Rust
   long [NAME]        the long tests in test/long, or the one named
@@ -112,6 +112,12 @@ async function labEnvironment() {
   return etcd.path === undefined ? {} : { HOSTGW_ETCD: etcd.path };
 }
 
+/** All but those that take minutes, which `long` runs. */
+const testFolders = () =>
+  readdirSync(join(ROOT, 'test'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'long')
+    .map((entry) => `test/${entry.name}/`);
+
 const COMMANDS = {
   async demo(args) {
     if (args.some((arg) => arg === '--help' || arg === '-h')) {
@@ -129,7 +135,7 @@ const COMMANDS = {
     await ensureNative();
     const env = await labEnvironment();
     // Lab tests start whole engines; a single test may take this long on a slow machine.
-    const where = args.length > 0 ? args : ['test/'];
+    const where = args.length > 0 ? args : testFolders();
     return exec(bunPath(), ['test', '--timeout', '60000', ...where], env);
   },
   async long(args) {

@@ -98,7 +98,8 @@ describe('hostgw demo', () => {
     assert.ok(pids.length > 5);
     run.child.kill('SIGINT');
     assert.equal(await run.exited, 130, run.output());
-    assert.deepEqual(pids.filter(alive), []);
+    // The kernel ends what the lab killed in its own time.
+    await until('all are gone', () => !pids.some(alive), 2_000);
   });
 
   for (const [moment, sign] of [
@@ -117,7 +118,7 @@ describe('hostgw demo', () => {
       run.child.kill('SIGINT');
       assert.equal(await run.exited, 130, run.output());
       assert.ok(performance.now() - start < 5000, 'it ends without waiting for what cannot come');
-      assert.deepEqual(pids.filter(alive), []);
+      await until('all are gone', () => !pids.some(alive), 2_000);
       assert.doesNotMatch(run.output(), /failed/);
     });
   }
