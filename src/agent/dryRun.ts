@@ -7,7 +7,7 @@ import { type Cancel, type Log, sentenceOf, systemClock } from '../core/index.ts
 import { type Etcd, openEtcd } from '../etcd/index.ts';
 import { type HostFacts, subnetFileSays } from '../host/index.ts';
 import { loadState, type OwnStatus } from '../lease/index.ts';
-import { openRouteDriver, type Rehearsal, rehearse } from '../route/index.ts';
+import { openRouteDriver, type Rehearsal, type RouteReport, rehearse } from '../route/index.ts';
 import { Agent, HostUnusable } from './agent.ts';
 import { type PeerNews, planLines } from './planText.ts';
 import type { AgentPorts, HostPort } from './ports.ts';
@@ -111,10 +111,7 @@ async function rest(
         notes.onNews();
       },
       report(report) {
-        if (report.type === 'peer') notes.peers.set(report.prefix.text, report);
-        else if (report.type === 'removed') notes.peers.delete(report.prefix.text);
-        else if (report.type === 'hold') notes.hold = report;
-        else if (report.type === 'settled') notes.settled ||= report.complete;
+        noteReport(notes, report);
         notes.onNews();
       },
     },
@@ -150,6 +147,18 @@ async function rest(
     end.abort();
   }
   return planLines({ ...notes, options, rehearsal, table: host.table, subnet: agent.subnet });
+}
+
+/** Keeps of what the reconciler reports what holds now. */
+export function noteReport(
+  notes: Pick<Notes, 'peers' | 'hold' | 'settled'>,
+  report: RouteReport,
+): void {
+  if (report.type === 'peer') notes.peers.set(report.prefix.text, report);
+  else if (report.type === 'removed') notes.peers.delete(report.prefix.text);
+  else if (report.type === 'hold') notes.hold = report;
+  else if (report.type === 'holdCleared') notes.hold = undefined;
+  else if (report.type === 'settled') notes.settled ||= report.complete;
 }
 
 /** What keeps an agent waiting, by condition. */

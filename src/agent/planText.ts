@@ -5,7 +5,6 @@ import type { Prefix } from '../ip/index.ts';
 import type { OwnStatus } from '../lease/index.ts';
 import {
   ipRouteText,
-  type KernelRoute,
   type PeerState,
   PROTOCOL_BOOT,
   type Rehearsal,
@@ -49,8 +48,9 @@ export function planLines(plan: Planned): string[] {
     );
   }
   lines.push(...[...plan.warnings].map((sentence) => `# warning: ${sentence}`));
+  const changed = new Set(changes.map(({ key }) => key));
   const stay = [...plan.peers.values()].filter(
-    ({ prefix, state }) => state === 'installed' && !changes.some(({ key }) => key === prefix.text),
+    ({ prefix, state }) => state === 'installed' && !changed.has(prefix.text),
   ).length;
   lines.push(
     `# ${count('add')} to add, ${count('change')} to change, ${count('remove')} to remove, ${stay} as they should be`,
@@ -83,19 +83,27 @@ function changesOf(plan: Planned): Change[] {
     if (ops === undefined) byPrefix.set(op.route.prefix.text, [op]);
     else ops.push(op);
   }
-  return [...byPrefix]
-    .sort(([, [a]], [, [b]]) => (a && b ? compare(a.route.prefix, b.route.prefix) : 0))
-    .map(([key, ops]) => changeOf(key, ops, plan));
-}
-
-function changeOf(key: string, ops: readonly RouteOp[], plan: Planned): Change {
-  const { before } = plan.rehearsal;
+  const before = new Set(plan.rehearsal.before.map(({ prefix }) => prefix.text));
   const names = new Map(plan.facts?.links.map(({ index, name }) => [index, name]));
   const nameOf = (index: number): string => names.get(index) ?? `if${index}`;
+  return [...byPrefix]
+    .sort(([, [a]], [, [b]]) => (a && b ? compare(a.route.prefix, b.route.prefix) : 0))
+    .map(([key, ops]) => changeOf(key, ops, { before, nameOf, said: plan.peers.get(key) }));
+}
+
+interface Around {
+  /** The prefixes that have a route of whatever owner. */
+  readonly before: ReadonlySet<string>;
+  readonly nameOf: (device: number) => string;
+  /** What is said of the peer. */
+  readonly said: PeerNews | undefined;
+}
+
+function changeOf(key: string, ops: readonly RouteOp[], around: Around): Change {
+  const { before, nameOf, said } = around;
   const puts = ops.filter(({ kind }) => kind !== 'delete');
   const takes = ops.filter(({ kind }) => kind === 'delete');
   const kind = puts.length === 0 ? 'remove' : takes.length === 0 ? 'add' : 'change';
-  const said = plan.peers.get(key);
   const lines = ops.map((op) => {
     const reason =
       op.kind === 'delete' ? deleteReason(op, puts, said) : putReason(op, takes, before);
@@ -107,11 +115,11 @@ function changeOf(key: string, ops: readonly RouteOp[], plan: Planned): Change {
 function putReason(
   { route }: RouteOp,
   takes: readonly RouteOp[],
-  before: readonly KernelRoute[],
+  before: ReadonlySet<string>,
 ): string {
   const old = takes[0]?.route;
   if (old === undefined)
-    return before.some(({ prefix }) => prefix.text === route.prefix.text)
+    return before.has(route.prefix.text)
       ? `the lease of ${route.gateway.text}, beside what is there`
       : `the lease of ${route.gateway.text}, which has no route`;
   if (old.protocol === PROTOCOL_BOOT) return "takes over what flannel's proto boot says";

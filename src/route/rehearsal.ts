@@ -33,7 +33,7 @@ export function rehearse(
 ): Rehearsal {
   const done: RouteOp[] = [];
   let before: readonly KernelRoute[] = [];
-  let rows: KernelRoute[] = [];
+  let rows: Rows = new Map();
   const perform = (op: RouteOp): number | undefined => {
     if (op.kind !== 'delete' && !isUp(op.route.device)) return ENETUNREACH;
     return performOn(rows, op);
@@ -43,9 +43,9 @@ export function rehearse(
     async dump(filter) {
       onCall();
       before = await real.dump(filter);
-      rows = [...before];
+      rows = byPrefix(before);
       for (const op of done) performOn(rows, op);
-      return rows.slice();
+      return [...rows.values()].flat();
     },
     async apply(ops): Promise<ApplyResult> {
       onCall();
@@ -69,12 +69,25 @@ export function rehearse(
   };
 }
 
+/** By the text of the prefix, each in the kernel's order: a table of thousands is not searched for every operation. */
+type Rows = Map<string, KernelRoute[]>;
+
+function byPrefix(routes: readonly KernelRoute[]): Rows {
+  const all: Rows = new Map();
+  for (const row of routes) {
+    const rows = all.get(row.prefix.text);
+    if (rows === undefined) all.set(row.prefix.text, [row]);
+    else rows.push(row);
+  }
+  return all;
+}
+
 /** Does `op` as the kernel would (RouteOp says how); gives the errno if it would not. */
-function performOn(rows: KernelRoute[], { kind, route }: RouteOp): number | undefined {
-  const { prefix, gateway, device, metric, protocol, source } = route;
+function performOn(all: Rows, { kind, route }: RouteOp): number | undefined {
+  const { prefix, gateway, device, metric, protocol, source, table } = route;
   const { family } = prefix.address;
-  const alike = (row: KernelRoute): boolean =>
-    row.prefix.text === prefix.text && row.tos === 0 && row.table === route.table;
+  const rows = all.get(prefix.text) ?? [];
+  const alike = (row: KernelRoute): boolean => row.tos === 0 && row.table === table;
   const nexthop = (row: KernelRoute): boolean =>
     row.gateway?.text === gateway.text && row.device === device;
   if (kind === 'delete') {
@@ -96,10 +109,8 @@ function performOn(rows: KernelRoute[], { kind, route }: RouteOp): number | unde
     nexthop(row) &&
     (family === 6 || (row.protocol === protocol && row.source?.text === source?.text));
   if (kind === 'add' ? same.length > 0 : same.some(twin)) return EEXIST;
-  const after = rows.findLastIndex(
-    (row) => row.prefix.text === prefix.text && (row.tos > 0 || row.metric <= metric),
-  );
-  const first = rows.findIndex((row) => row.prefix.text === prefix.text);
-  rows.splice(after !== -1 ? after + 1 : first !== -1 ? first : rows.length, 0, rowOf(route));
+  const after = rows.findLastIndex((row) => row.tos > 0 || row.metric <= metric);
+  rows.splice(after + 1, 0, rowOf(route));
+  all.set(prefix.text, rows);
   return undefined;
 }

@@ -1,0 +1,114 @@
+/** What the dry run makes of large tables and of holds that end; test/lab/plan.test.ts runs the whole of it. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { noteReport } from '../../src/agent/dryRun.ts';
+import { type Planned, planLines } from '../../src/agent/planText.ts';
+import { agentOptions } from '../../src/config/index.ts';
+import { systemClock } from '../../src/core/index.ts';
+import {
+  PROTOCOL_BOOT,
+  Reconciler,
+  RouteMetrics,
+  type RouteReport,
+  rehearse,
+  runReconciler,
+  TABLE_MAIN,
+} from '../../src/route/index.ts';
+import { FakeKernel } from '../support/fakeKernel.ts';
+import { kernelRouteOf } from '../support/fakeTable.ts';
+import { address, prefix } from '../support/leases.ts';
+
+const MANY = 16_000;
+const OPTIONS = agentOptions(new Map(), {});
+const DEVICE = 2;
+const WANTED = Array.from({ length: MANY }, (_, index) => ({
+  prefix: prefix(`10.${index >> 8}.${index & 255}.0/24`),
+  route: { gateway: address(`172.16.${index >> 8}.${index & 255}`), device: DEVICE },
+}));
+
+/** The plan for all that is wanted, beside these routes; and the time of the processor that it took. */
+async function planOf(protocols: readonly number[]): Promise<{ lines: string[]; ms: number }> {
+  const routes = WANTED.flatMap(({ prefix, route }) =>
+    protocols.map((protocol) =>
+      kernelRouteOf({ prefix, ...route, metric: 0, protocol, table: TABLE_MAIN }),
+    ),
+  );
+  const real = { ...new FakeKernel().driver(), name: 'fake', dump: async () => routes };
+  const before = process.cpuUsage();
+  const rehearsal = rehearse(
+    real,
+    () => true,
+    () => {},
+  );
+  const metrics = new RouteMetrics(OPTIONS.routeMetrics);
+  const random = (): number => 0.5;
+  const owner = { protocol: OPTIONS.routeProtocol, table: TABLE_MAIN };
+  const core = new Reconciler({ ...owner, within: [prefix('10.0.0.0/8')], metrics, random });
+  const notes: Notes = { peers: new Map(), hold: undefined, settled: false };
+  const stop = new AbortController();
+  await new Promise<void>((resolve) => {
+    const onReport = (report: RouteReport): void => {
+      noteReport(notes, report);
+      if (notes.settled) resolve();
+    };
+    const { signal } = stop;
+    const given = { driver: rehearsal.driver, core, clock: systemClock, random, signal, onReport };
+    runReconciler(given)({ type: 'desired', changes: WANTED, complete: true });
+  });
+  stop.abort();
+  const lines = planLines({ ...PLAN, ...notes, rehearsal });
+  const { user, system } = process.cpuUsage(before);
+  return { lines, ms: (user + system) / 1000 };
+}
+
+type Notes = Parameters<typeof noteReport>[0];
+
+const PLAN: Omit<Planned, 'rehearsal' | 'peers' | 'hold'> = {
+  options: OPTIONS,
+  table: TABLE_MAIN,
+  subnet: '10.200.0.0/24',
+  own: undefined,
+  facts: undefined,
+  etcdKeys: new Set(),
+  files: new Set(),
+  warnings: new Set(),
+};
+
+// A plan that searched the table for each of its lines took most of a minute.
+describe('a plan of 16,000 peers', () => {
+  const MS_MAX = 5000;
+
+  test('without any route is soon made', async () => {
+    const { lines, ms } = await planOf([]);
+    const last = `# ${MANY} to add, 0 to change, 0 to remove, 0 as they should be`;
+    assert.equal(lines.at(-1), last);
+    assert.equal(lines.filter((line) => line.includes('which has no route')).length, MANY);
+    assert.ok(ms < MS_MAX, `${ms.toFixed()} ms`);
+  });
+
+  test("that takes over flannel's routes is soon made", async () => {
+    const { lines, ms } = await planOf([PROTOCOL_BOOT]);
+    const last = `# 0 to add, ${MANY} to change, 0 to remove, 0 as they should be`;
+    assert.equal(lines.at(-1), last);
+    assert.equal(lines.filter((line) => line.startsWith('ip ')).length, 2 * MANY);
+    assert.ok(ms < MS_MAX, `${ms.toFixed()} ms`);
+  });
+});
+
+describe('a hold', () => {
+  const driver = new FakeKernel().driver();
+  const rehearsal = rehearse(
+    driver,
+    () => true,
+    () => {},
+  );
+  const notes: Notes = { peers: new Map(), hold: undefined, settled: false };
+  const lines = (): string => planLines({ ...PLAN, ...notes, rehearsal }).join('\n');
+
+  test('is told in the plan while it stands, and no longer', () => {
+    noteReport(notes, { type: 'hold', count: 4, of: 5, until: 0 });
+    assert.match(lines(), /# 4 of 5 peers are gone at once/);
+    noteReport(notes, { type: 'holdCleared', why: 'returned' });
+    assert.doesNotMatch(lines(), /gone at once/);
+  });
+});
