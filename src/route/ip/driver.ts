@@ -19,7 +19,7 @@ import {
 } from '../types.ts';
 import { batchInput, batchResult } from './batch.ts';
 import { checkIproute2, type IpCommand, ipCommand } from './command.ts';
-import { type Links, parseLinks, parseRoutes, sameLinks } from './dump.ts';
+import { type Links, type Memory, parseLinks, parseRoutes, sameLinks } from './dump.ts';
 import { EVERYTHING, hintOfLines } from './events.ts';
 import { IpMonitor, type MonitorOptions } from './monitor.ts';
 import { ipNeighbours } from './neighbours.ts';
@@ -67,6 +67,10 @@ class IpDriver implements RouteDriver {
   readonly #monitors = new Set<IpMonitor>();
   /** Known links, while a monitor tells when they change. */
   #links: Links | undefined;
+  readonly #memories: Readonly<Record<Family, Memory>> = {
+    4: { rows: new Map() },
+    6: { rows: new Map() },
+  };
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -92,17 +96,26 @@ class IpDriver implements RouteDriver {
         this.#show(4, filter.table),
         this.#show(6, filter.table),
       ]);
-      const after = await this.#readLinks();
-      if (sameLinks(before, after) && v4 !== undefined && v6 !== undefined) {
-        const routes = [
-          ...parseRoutes(v4, 4, filter.table, after),
-          ...parseRoutes(v6, 6, filter.table, after),
-        ];
-        return routes.filter((route) => sees(filter, route));
-      }
-      before = after;
+      const reading = this.#readLinks();
+      // What was printed is parsed while `ip` starts; it counts only if the names stand for the same afterwards.
+      const links = before;
+      const parsing = new Promise<readonly KernelRoute[]>((resolve) =>
+        resolve(this.#parse(v4 ?? '', v6 ?? '', filter, links)),
+      );
+      const [after, routes] = await Promise.allSettled([reading, parsing]);
+      if (after.status === 'rejected') throw after.reason;
+      before = after.value;
+      if (!sameLinks(links, before) || v4 === undefined || v6 === undefined) continue;
+      if (routes.status === 'rejected') throw routes.reason;
+      return routes.value;
     }
     throw new RouteDriverError(`links or routes changed during each of ${DUMP_TRIES} dumps`);
+  }
+
+  #parse(v4: string, v6: string, filter: DumpFilter, links: Links): readonly KernelRoute[] {
+    const routes = parseRoutes(v4, 4, filter.table, links, this.#memories[4]);
+    const rest = parseRoutes(v6, 6, filter.table, links, this.#memories[6]);
+    return routes.concat(rest).filter((route) => sees(filter, route));
   }
 
   async apply(ops: readonly RouteOp[]): Promise<ApplyResult> {

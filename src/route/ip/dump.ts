@@ -43,22 +43,40 @@ export function sameLinks(a: Links, b: Links): boolean {
   return a.size === b.size && [...a].every(([name, index]) => b.get(name) === index);
 }
 
+/** What was read last, by destination: rows that say the same again give the same object, and cost next to nothing. */
+export interface Memory {
+  rows: ReadonlyMap<string, { readonly row: Row; readonly route: KernelRoute }>;
+}
+
 /** The routes of `family` in the order printed; rows of another family are left out. */
 export function parseRoutes(
   json: string,
   family: Family,
   table: number,
   links: Links,
+  memory: Memory = { rows: new Map() },
 ): KernelRoute[] {
   const routes: KernelRoute[] = [];
+  const before = memory.rows;
+  const known = new Map<string, { readonly row: Row; readonly route: KernelRoute }>();
+  memory.rows = known;
   for (const row of rowsOf(json)) {
+    const dst = text(row, 'dst');
+    const old = before.get(dst);
+    if (old !== undefined && saysSame(old.row, row) && isUpToDate(old.route, row, table, links)) {
+      known.set(dst, old);
+      routes.push(old.route);
+      continue;
+    }
     const prefix = prefixOfRow(row, family);
     // Where the kernel has no IPv6, a dump of it answers with the routes of all other families.
     if (prefix.address.family !== family) continue;
     const base = baseOf(row, prefix, table);
     const nexthops = row.nexthops;
     if (nexthops === undefined) {
-      routes.push({ ...base, ...nexthopOf(row, links) });
+      const route = { ...base, ...nexthopOf(row, links) };
+      known.set(dst, { row, route });
+      routes.push(route);
       continue;
     }
     const hops = arrayOf(nexthops).map((hop) => nexthopOf(hop, links));
@@ -75,6 +93,34 @@ export function parseRoutes(
   return routes;
 }
 
+/** Whether two rows without next hops and other families' gateways say the same, save for flags. */
+function saysSame(a: Row, b: Row): boolean {
+  return (
+    a.gateway === b.gateway &&
+    a.dev === b.dev &&
+    a.metric === b.metric &&
+    a.protocol === b.protocol &&
+    a.table === b.table &&
+    a.type === b.type &&
+    a.tos === b.tos &&
+    a.prefsrc === b.prefsrc &&
+    a.via === undefined &&
+    b.via === undefined &&
+    b.nexthops === undefined
+  );
+}
+
+/** Whether what is not in the row's own words is as it was: the device's index, the table asked for, the flags. */
+function isUpToDate(route: KernelRoute, row: Row, table: number, links: Links): boolean {
+  const device = row.dev === undefined ? 0 : deviceOf(text(row, 'dev'), links);
+  if (route.device !== device || route.linkDown !== isLinkDown(row)) return false;
+  return row.table !== undefined || route.table === table;
+}
+
+function isLinkDown({ flags }: Row): boolean {
+  return Array.isArray(flags) && flags.includes('linkdown');
+}
+
 function baseOf(row: Row, prefix: Prefix, table: number) {
   const source = row.prefsrc === undefined ? undefined : address(row, 'prefsrc');
   return {
@@ -89,8 +135,6 @@ function baseOf(row: Row, prefix: Prefix, table: number) {
 }
 
 function nexthopOf(row: Row, links: Links): Pick<KernelRoute, 'gateway' | 'device' | 'linkDown'> {
-  const flags = row.flags;
-  const linkDown = Array.isArray(flags) && flags.includes('linkdown');
   const via = row.via;
   let gateway: Address | undefined;
   if (row.gateway !== undefined) gateway = address(row, 'gateway');
@@ -98,7 +142,7 @@ function nexthopOf(row: Row, links: Links): Pick<KernelRoute, 'gateway' | 'devic
   return {
     gateway,
     device: row.dev === undefined ? 0 : deviceOf(text(row, 'dev'), links),
-    linkDown,
+    linkDown: isLinkDown(row),
   };
 }
 
@@ -131,7 +175,7 @@ export function rowsOf(json: string): Row[] {
   if (json.trim() === '') return [];
   try {
     // An empty object stands for a link that is filtered out.
-    return arrayOf(JSON.parse(json)).filter((row) => Object.keys(row).length > 0);
+    return arrayOf(JSON.parse(json)).filter(isFilled);
   } catch (error) {
     if (error instanceof SyntaxError) throw misread(error.message);
     throw error;
@@ -145,7 +189,12 @@ function arrayOf(value: unknown): Row[] {
 
 function rowOf(value: unknown): Row {
   if (typeof value !== 'object' || value === null) throw misread('a row that is no object');
-  return { ...value };
+  return value;
+}
+
+function isFilled(row: Row): boolean {
+  for (const _ in row) return true;
+  return false;
 }
 
 export function text(row: Row, name: keyof Row): string {

@@ -155,3 +155,36 @@ test('no JSON makes it throw anything else', () => {
     { numRuns: 1000 },
   );
 });
+
+test('a row that says the same again gives the same object, and any difference another', () => {
+  const row = { dst: '10.1.0.0/24', gateway: '10.0.0.9', dev: 'eth0', protocol: '99', flags: [] };
+  const memory = { rows: new Map() };
+  const once = (one: object, names = links, table = 254) =>
+    parseRoutes(JSON.stringify([one]), 4, table, names, memory);
+  const [first] = once(row);
+  assert.ok(first);
+  assert.equal(once(row)[0], first);
+  const others: readonly object[] = [
+    { ...row, gateway: '10.0.0.8' },
+    { ...row, dev: 'if9' },
+    { ...row, metric: 7 },
+    { ...row, protocol: '3' },
+    { ...row, table: '100' },
+    { ...row, type: '7' },
+    { ...row, tos: '0x10' },
+    { ...row, prefsrc: '10.0.0.1' },
+    { ...row, flags: ['linkdown'] },
+    { ...row, gateway: undefined, via: { family: 'inet6', host: 'fd00::9' } },
+    { ...row, nexthops: [{ gateway: '10.0.0.9', dev: 'eth0', weight: 1, flags: [] }] },
+  ];
+  for (const other of others) {
+    once(row);
+    const fresh = parseRoutes(JSON.stringify([other]), 4, 254, links);
+    assert.deepEqual(once(other), fresh, JSON.stringify(other));
+    assert.notDeepEqual(fresh, [first]);
+  }
+  once(row);
+  assert.equal(once(row, new Map([['eth0', 8]]))[0]?.device, 8, 'the name has another index');
+  assert.equal(once(row, links, 100)[0]?.table, 100);
+  assert.throws(() => once(row, new Map()), RouteDriverError);
+});
