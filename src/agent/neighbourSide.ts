@@ -26,8 +26,8 @@ export interface NeighbourSideOptions {
   readonly protocol: number;
   readonly device: number;
   readonly signal: AbortSignal;
-  /** Which peers do not answer is other than before. */
-  readonly onChange: () => void;
+  /** The gateway of a prefix is known not to answer, or that is over. */
+  readonly onSilent: (prefix: string, silent: boolean) => void;
 }
 
 interface Gateway {
@@ -46,7 +46,6 @@ export class NeighbourSide {
   readonly #send: Send<KeeperInput> | undefined;
   readonly #gateways = new Map<string, Gateway>();
   readonly #gatewayOf = new Map<string, Gateway>();
-  readonly #unreachable = new Set<string>();
   #device: number;
   #kept = false;
   #followsLimits = false;
@@ -68,11 +67,6 @@ export class NeighbourSide {
       onReport: (report) => this.#report(report),
     });
     void this.#readLimits();
-  }
-
-  /** Prefixes whose gateway is known not to answer. */
-  get unreachable(): ReadonlySet<string> {
-    return this.#unreachable;
   }
 
   /** The route of a prefix goes, or will go, through this gateway; undefined: it has no route any more. */
@@ -112,13 +106,13 @@ export class NeighbourSide {
     }
     gateway.prefixes.add(prefix);
     this.#gatewayOf.set(prefix, gateway);
-    if (gateway.outcome === 'failed') this.#unreachable.add(prefix);
+    if (gateway.outcome === 'failed') this.#options.onSilent(prefix, true);
   }
 
   #leave(gateway: Gateway, prefix: string): void {
     gateway.prefixes.delete(prefix);
     this.#gatewayOf.delete(prefix);
-    this.#unreachable.delete(prefix);
+    if (gateway.outcome === 'failed') this.#options.onSilent(prefix, false);
     if (gateway.prefixes.size > 0) return;
     this.#gateways.delete(gateway.address.text);
     this.#want([gateway.address], false);
@@ -143,17 +137,15 @@ export class NeighbourSide {
         if (gateway !== undefined && neighbour.device === this.#device)
           this.#learn(gateway, outcome);
       }
-      this.#options.onChange();
     }
   }
 
   #learn(gateway: Gateway, outcome: Reachability): void {
-    gateway.outcome = outcome;
     const { address, prefixes } = gateway;
-    for (const prefix of prefixes) {
-      if (outcome === 'failed') this.#unreachable.add(prefix);
-      else this.#unreachable.delete(prefix);
-    }
+    const silent = outcome === 'failed';
+    const news = silent !== (gateway.outcome === 'failed');
+    gateway.outcome = outcome;
+    if (news) for (const prefix of prefixes) this.#options.onSilent(prefix, silent);
     const who = `neighbour ${address.text}`;
     if (outcome === 'failed' && !gateway.saidDead) {
       gateway.saidDead = true;

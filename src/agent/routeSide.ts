@@ -23,10 +23,8 @@ import {
 import { Crowd } from './crowd.ts';
 import type { Health } from './health.ts';
 import { NeighbourSide } from './neighbourSide.ts';
+import { PeerStates } from './peerStates.ts';
 import type { AgentPorts } from './ports.ts';
-
-/** Of a thousand peers without a route so many are named; the log has named each. */
-const PREFIXES_NAMED = 3;
 
 /** A wanted route before it has a device: what a believed lease asks for. */
 type Wish = { readonly prefix: Prefix; readonly gateway: Wanted['gateway'] | undefined };
@@ -53,8 +51,7 @@ export class RouteSide {
   readonly #send: Send<ReconcilerInput>;
   readonly #neighbours: NeighbourSide;
   readonly #wishes = new Map<string, Wish>();
-  readonly #states = new Map<string, PeerState>();
-  readonly #prefixes = new Map<PeerState, Set<string>>();
+  readonly #states: PeerStates;
   #device: number;
   #deviceName: string;
   readonly #sources: readonly Address[];
@@ -73,8 +70,10 @@ export class RouteSide {
     this.#sources = options.sources;
     const { neighbours: mode, protocol, signal } = options;
     const { device } = uplink;
-    const onChange = (): void => this.#tellPeers();
-    const neighbourOptions = { mode, protocol, device, signal, onChange };
+    this.#states = new PeerStates(ports.clock, health, signal);
+    const onSilent = (prefix: string, silent: boolean): void =>
+      this.#states.setSilent(prefix, silent);
+    const neighbourOptions = { mode, protocol, device, signal, onSilent };
     this.#neighbours = new NeighbourSide(ports, neighbourOptions, health, this.#crowd);
     const core = new Reconciler({
       protocol: options.protocol,
@@ -121,7 +120,7 @@ export class RouteSide {
       if (wish.gateway === undefined) this.#wishes.delete(wish.prefix.text);
       else this.#wishes.set(wish.prefix.text, wish);
       // A route that is there, or held, needs its gateway until it is gone.
-      const stays = wish.gateway === undefined && this.#states.has(wish.prefix.text);
+      const stays = wish.gateway === undefined && this.#states.get(wish.prefix.text) !== undefined;
       if (!stays) this.#neighbours.route(wish.prefix, wish.gateway);
     }
     const routed = changes.map((wish) => this.#routed(wish));
@@ -140,14 +139,7 @@ export class RouteSide {
 
   /** How many peers are in which state. */
   summary(): Record<string, number> {
-    const dead = this.#unreachable().size;
-    const counts = Array.from(this.#prefixes, ([state, { size }]) => [state, size] as const);
-    const shown = counts.map(
-      ([state, size]) => [state, state === 'installed' ? size - dead : size] as const,
-    );
-    return Object.fromEntries(
-      [...shown, ['unreachable', dead] as const].filter(([, count]) => count > 0),
-    );
+    return this.#states.summary();
   }
 
   #routed({ prefix, gateway }: Wish): { prefix: Prefix; route: Wanted | undefined } {
@@ -161,10 +153,13 @@ export class RouteSide {
       case 'peer':
         return this.#peer(report.prefix, report.state, report.reason);
       case 'removed':
-        this.#setState(report.prefix, undefined);
+        this.#states.set(report.prefix.text, undefined);
         if (!this.#wishes.has(report.prefix.text)) this.#neighbours.route(report.prefix, undefined);
-        this.#crowd.say('info', `subnet removed: ${report.prefix.text}`, 'subnets are removed');
-        return this.#tellPeers();
+        return this.#crowd.say(
+          'info',
+          `subnet removed: ${report.prefix.text}`,
+          'subnets are removed',
+        );
       case 'hold':
         this.#neighbours.complete(false);
         return this.#health.set({
@@ -196,7 +191,7 @@ export class RouteSide {
 
   #peer(prefix: Prefix, state: PeerState, reason: string): void {
     const stood = this.#states.get(prefix.text) === 'installed';
-    this.#setState(prefix, state);
+    this.#states.set(prefix.text, state);
     const gateway = this.#wishes.get(prefix.text)?.gateway;
     const route = gateway === undefined ? prefix.text : `${prefix.text} via ${gateway.text}`;
     if (state === 'installed') {
@@ -208,55 +203,7 @@ export class RouteSide {
       else if (stood) say('info');
     } else if (state === 'pending') this.#log.debug(`peer ${route}: ${reason}`);
     else this.#crowd.say('warn', `peer ${route} is ${state}: ${reason}`, `peers are ${state}`);
-    this.#tellPeers();
   }
-
-  #setState(prefix: Prefix, state: PeerState | undefined): void {
-    const before = this.#states.get(prefix.text);
-    if (before !== undefined) this.#prefixes.get(before)?.delete(prefix.text);
-    if (state === undefined) this.#states.delete(prefix.text);
-    else {
-      this.#states.set(prefix.text, state);
-      const alike = this.#prefixes.get(state);
-      if (alike === undefined) this.#prefixes.set(state, new Set([prefix.text]));
-      else alike.add(prefix.text);
-    }
-  }
-
-  #tellPeers(): void {
-    const without = [...this.#prefixes].filter(
-      ([state, { size }]) =>
-        size > 0 && state !== 'installed' && state !== 'pending' && state !== 'held',
-    );
-    const dead = this.#unreachable();
-    if (without.length === 0 && dead.size === 0) return this.#health.clear('peers');
-    const each = without.map(
-      ([state, prefixes]) => `${prefixes.size} ${state} (${named(prefixes)})`,
-    );
-    const parts = each.length === 0 ? [] : [`peers without a route: ${each.join(', ')}`];
-    if (dead.size > 0)
-      parts.push(
-        `peers with a route to a neighbour that does not answer: ${dead.size} (${named(dead)})`,
-      );
-    this.#health.set({ code: 'peers', sentence: parts.join('; '), blocking: false });
-  }
-
-  /** Prefixes whose route stands, and leads to nobody. */
-  #unreachable(): ReadonlySet<string> {
-    const installed = this.#prefixes.get('installed');
-    const dead = [...this.#neighbours.unreachable].filter((prefix) => installed?.has(prefix));
-    return new Set(dead);
-  }
-}
-
-/** The first few of them. */
-function named(prefixes: ReadonlySet<string>): string {
-  const words: string[] = [];
-  for (const prefix of prefixes) {
-    if (words.length === PREFIXES_NAMED) return `${words.join(', ')}...`;
-    words.push(prefix);
-  }
-  return words.join(', ');
 }
 
 /** The condition of a hold. */

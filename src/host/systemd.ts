@@ -54,13 +54,29 @@ export function systemdNotifier(ports: NotifierPorts = {}): Notifier {
   };
   // One after another: two programs started at once may arrive in either order, and an older STATUS= would stay.
   let last = Promise.resolve();
+  /** A status that nothing was told after and that is not on its way yet: a newer one takes its place. */
+  let waiting: { line: string } | undefined;
   const tell = (...lines: string[]): Promise<void> => {
+    waiting = undefined;
     last = last.then(() => send(lines));
+    return last;
+  };
+  const tellStatus = (line: string): Promise<void> => {
+    if (waiting !== undefined) {
+      waiting.line = line;
+      return last;
+    }
+    const mine = { line };
+    waiting = mine;
+    last = last.then(() => {
+      if (waiting === mine) waiting = undefined;
+      return send([mine.line]);
+    });
     return last;
   };
   return {
     ready: (status) => tell('READY=1', statusLine(status)),
-    status: (status) => tell(statusLine(status)),
+    status: (status) => tellStatus(statusLine(status)),
     stopping: () => tell('STOPPING=1'),
   };
 }

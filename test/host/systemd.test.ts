@@ -42,6 +42,29 @@ describe('the notifier', () => {
     assert.deepEqual(started, [`${front} READY=1 STATUS=up`, `${front} STOPPING=1`]);
   });
 
+  test('of statuses that wait tells the latest alone, and none before what came earlier', async () => {
+    const started: string[] = [];
+    const slow: Run = async (_file, args) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      started.push(args.slice(2).join(' '));
+      return { code: 0, stdout: '', stderr: '' };
+    };
+    const notify = systemdNotifier({ env, run: slow });
+    const all = [notify.status('waits'), notify.ready('up')];
+    for (let i = 1; i <= 1000; i += 1) all.push(notify.status(`peer ${i}`));
+    all.push(notify.stopping());
+    await Promise.all(all);
+    assert.deepEqual(started, [
+      'STATUS=waits',
+      'READY=1 STATUS=up',
+      'STATUS=peer 1000',
+      'STOPPING=1',
+    ]);
+    await Promise.all([notify.status('a'), notify.status('b')]);
+    await notify.status('c');
+    assert.deepEqual(started.slice(4), ['STATUS=b', 'STATUS=c']);
+  });
+
   test('that reaches nobody says so once and fails nothing', async () => {
     const troubles: string[] = [];
     const notify = systemdNotifier({ env, run: failing, onTrouble: (text) => troubles.push(text) });
