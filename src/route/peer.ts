@@ -6,8 +6,10 @@ import { backoffMs, type Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import type { LinkState } from './links.ts';
 import type { PeerState } from './reconcilerTypes.ts';
+import { isRow } from './rows.ts';
+import { rowText } from './rowText.ts';
 import type { Tracked } from './tracker.ts';
-import type { KernelRoute, OpFailure, Route } from './types.ts';
+import type { KernelRoute, OpFailure, Route, RouteOp } from './types.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000 };
 /** Times of retries are multiples of this, so that thousands of prefixes share few batches. */
@@ -36,6 +38,7 @@ export class Peer {
   #failures = 0;
   /** When this prefix was written lately, oldest first. */
   #rounds: readonly number[] = NEVER;
+  #missed: { readonly op: RouteOp; readonly at: number } | undefined;
   #contested: { level: number; until: number } | undefined;
 
   constructor(prefix: Prefix, generation: number) {
@@ -64,6 +67,7 @@ export class Peer {
     this.generation = generation;
     this.clearFailure();
     this.#contested = undefined;
+    this.#missed = undefined;
     this.#rounds = NEVER;
   }
 
@@ -87,7 +91,24 @@ export class Peer {
     this.#failures = 0;
   }
 
-  /** The kernel took a write, or said that the prefix was not as we had seen it. */
+  /** The kernel said that the prefix was not as we had seen it: by an EEXIST or an ESRCH. A dump tells why. */
+  missed(op: RouteOp, now: number): void {
+    this.#missed = { op, at: now };
+  }
+
+  /** A dump has shown what is there. Nobody undid anything where the wanted route stands as before: our view was wrong. */
+  believe({ rows, plan }: Tracked, now: number, random: Random): void {
+    this.suspect = false;
+    const missed = this.#missed;
+    this.#missed = undefined;
+    if (missed === undefined) return;
+    const { op, at } = missed;
+    if (op.kind === 'delete' && rows.some((row) => isRow(op.route, row)))
+      this.fail(UNDELETABLE, now, random);
+    else if (plan.standing === undefined && this.#rounds.at(-1) !== at) this.wrote(at, random);
+  }
+
+  /** The kernel took a write. */
   wrote(now: number, random: Random): void {
     this.#rounds = this.#rounds.length === 0 ? [now] : [...this.#rounds, now];
     if (this.#contested === undefined) return;
@@ -158,6 +179,8 @@ export function stateOf(
   if (plan.rival !== undefined) return { state: 'conflict', reason: rivalText(plan.rival, around) };
   if (peer.suspect && peer.told !== undefined) return peer.told;
   if (peer.contested) return CONTESTED;
+  if (peer.failure?.reason === UNDELETABLE.reason && plan.standing !== undefined)
+    return INSTALLED_BESIDE;
   if (peer.failure !== undefined) return failed(peer.failure, wish, peer, around);
   if (wish === undefined) return undefined;
   if (plan.standing?.linkDown) return NO_CARRIER;
@@ -192,7 +215,7 @@ function installed({ prefix }: Tracked, around: Circumstances): Told {
   const [first, ...more] = inside;
   if (first === undefined) return INSTALLED;
   const others = more.length === 0 ? '' : ` and ${more.length} more`;
-  const route = `${first.prefix.text} ${rowText(first, around)}`;
+  const route = `${first.prefix.text} ${rowText(first, around.deviceName)}`;
   const reason = `The route is in place, but part of the prefix goes elsewhere: ${route}${others}.`;
   return { state: 'installed', reason };
 }
@@ -218,6 +241,15 @@ const HELD: Told = {
   reason:
     'It is no longer wanted, but too many went with it or the view is in doubt: its route stays until the hold ends.',
 };
+const UNDELETABLE: Told = {
+  state: 'rejected',
+  reason:
+    'A route with our protocol cannot be deleted: the kernel does not find it by what it shows.',
+};
+const INSTALLED_BESIDE: Told = {
+  state: 'installed',
+  reason: `The route is in place, but beside it: ${UNDELETABLE.reason}`,
+};
 const CONTESTED: Told = {
   state: 'contested',
   reason: 'Somebody keeps undoing this route; it is put back after pauses of 1 to 30 s.',
@@ -236,40 +268,6 @@ function failureState({ code, message }: OpFailure): PeerState {
   return 'rejected';
 }
 
-/** Names of /etc/iproute2/rt_protos for the owners that are met in practice. */
-const PROTOCOLS: Readonly<Record<number, string>> = {
-  0: 'unknown',
-  2: 'kernel',
-  3: 'boot',
-  4: 'static',
-  9: 'ra',
-  11: 'zebra',
-  12: 'bird',
-  16: 'dhcp',
-  18: 'keepalived',
-  80: 'calico',
-  186: 'bgp',
-  188: 'ospf',
-};
-const TYPES: Readonly<Record<number, string>> = {
-  2: 'local',
-  3: 'broadcast',
-  5: 'multicast',
-  6: 'blackhole',
-  7: 'unreachable',
-  8: 'prohibit',
-  9: 'throw',
-};
-
 function rivalText(rival: KernelRoute, around: Circumstances): string {
-  return `Another route is in the way and left alone: ${rowText(rival, around)}.`;
-}
-
-function rowText(rival: KernelRoute, { deviceName }: Circumstances): string {
-  const type = TYPES[rival.type] ?? '';
-  const via = rival.gateway === undefined ? '' : `via ${rival.gateway.text}`;
-  const dev = rival.device === 0 ? '' : `dev ${deviceName(rival.device)}`;
-  const proto = `proto ${PROTOCOLS[rival.protocol] ?? rival.protocol}`;
-  const words = [type, via, dev, proto, `metric ${rival.metric}`];
-  return words.filter((word) => word !== '').join(' ');
+  return `Another route is in the way and left alone: ${rowText(rival, around.deviceName)}.`;
 }

@@ -77,9 +77,9 @@ export class Peers {
   }
 
   /** A dump has shown how everything stands. */
-  believe(): void {
+  believe(now: number): void {
     for (const tracked of this.#suspects) {
-      if (tracked.peer !== undefined) tracked.peer.suspect = false;
+      tracked.peer?.believe(tracked, now, this.#random);
       this.look(tracked);
     }
     this.#suspects.clear();

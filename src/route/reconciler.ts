@@ -124,7 +124,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     this.#trouble('dump', undefined);
     const changed = this.#tracker.see(routes);
     for (const tracked of changed) this.#peers.look(tracked);
-    this.#peers.believe();
+    this.#peers.believe(now);
     if (flight.afterLinks) this.#peers.forgive(changed);
     if (!this.#seen) for (const tracked of this.#tracker.all()) this.#peers.look(tracked);
     this.#seen = true;
@@ -155,8 +155,11 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
       const op = flight.ops[index];
       if (op === undefined) return;
       const failure = failures.get(index);
-      if (failure === undefined) this.#done(tracked, op);
-      else if (!this.#failed(tracked, op, failure, now)) return;
+      if (failure !== undefined) {
+        this.#failed(tracked, op, failure, now);
+        return;
+      }
+      this.#done(tracked, op);
       if (touched !== tracked) this.#peers.wrote(tracked, now);
       touched = tracked;
     });
@@ -179,17 +182,14 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     if (op.kind !== 'add' && tracked.wish !== undefined) this.#lane.ask();
   }
 
-  /** Whether the kernel was not as we had seen it. */
-  #failed(tracked: Tracked, op: RouteOp, failure: OpFailure, now: number): boolean {
+  #failed(tracked: Tracked, op: RouteOp, failure: OpFailure, now: number): void {
     const notAsSeen = op.kind === 'delete' ? 'ESRCH' : 'EEXIST';
     if (failure.code === notAsSeen) {
       if (op.kind === 'delete') this.#tracker.absent(tracked, op);
+      tracked.peer?.missed(op, now);
       this.#doubt([tracked]);
-      return true;
-    }
-    // If the wish has changed meanwhile, the peer forgets this at its next look: it was about the old one.
-    this.#peers.fail(tracked, failureOf(failure), now);
-    return false;
+      // If the wish has changed meanwhile, the peer forgets this at its next look: it was about the old one.
+    } else this.#peers.fail(tracked, failureOf(failure), now);
   }
 
   #applyFailed(attempt: number, reason: string, now: number): void {

@@ -6,7 +6,15 @@ import type { Prefix } from '../ip/index.ts';
 import { Inner } from './inner.ts';
 import type { Peer } from './peer.ts';
 import { isOwn, type Owner, type Plan, planFor } from './plan.ts';
-import { isRow, nexthopText, rowOf, sameRow, sameRows, sameWish } from './rows.ts';
+import {
+  excludeEachOther,
+  isRow,
+  nexthopText,
+  rowOf,
+  sameRow,
+  sameRows,
+  sameWish,
+} from './rows.ts';
 import type { KernelRoute, Route, RouteOp } from './types.ts';
 
 /** One prefix in both views. */
@@ -126,8 +134,7 @@ export class Tracker {
         entry.dumped = row;
         entry.place = order.length;
         order.push(entry);
-      } else if (Array.isArray(entry.dumped)) entry.dumped.push(row);
-      else if (entry.dumped !== undefined) entry.dumped = [entry.dumped, row];
+      } else if (entry.dumped !== undefined) entry.dumped = this.#joined(entry.dumped, row);
     }
     this.#order = order;
     const changed: Tracked[] = [];
@@ -167,6 +174,19 @@ export class Tracker {
       entry.disproved.add(nexthopText(op.route));
     }
     this.done(tracked, op);
+  }
+
+  /**
+   * What a dump shows of a prefix, with one more row. A dump torn by changes shows a route twice, and to delete the second
+   * would be to delete the only one. Of two that cannot both be, somebody else's counts.
+   */
+  #joined(dumped: KernelRoute | KernelRoute[], row: KernelRoute): KernelRoute | KernelRoute[] {
+    const rows = Array.isArray(dumped) ? dumped : [dumped];
+    const twin = rows.findIndex((other) => excludeEachOther(other, row));
+    if (twin === -1) rows.push(row);
+    else if (!isOwn(row, this.#owner)) rows[twin] = row;
+    const [first] = rows;
+    return rows.length === 1 && first !== undefined ? first : rows;
   }
 
   #entry(prefix: Prefix): Entry {

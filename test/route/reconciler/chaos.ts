@@ -67,6 +67,7 @@ class Chaos {
       [8, () => this.vandal()],
       [4, () => this.links()],
       [6, () => this.arm()],
+      [4, () => this.tear()],
       [2, () => this.restart()],
       [1, () => this.world.send({ type: 'confirm' })],
       [2, () => this.within()],
@@ -158,6 +159,14 @@ class Chaos {
     else failures.next({ kind: 'dump' });
   }
 
+  /** The next dump shows an IPv6 route twice, or not at all. */
+  tear(): void {
+    const rows = this.world.kernel.routes().filter(({ prefix: p }) => V6.includes(p.text));
+    if (rows.length === 0) return;
+    const { prefix: torn, metric } = this.pick(rows);
+    this.world.tear = { key: torn.text, metric, shows: this.pick(['twice', 'never']) };
+  }
+
   restart(): void {
     this.world.restart();
     if (this.random() < 0.7) this.snapshot();
@@ -188,6 +197,9 @@ class Chaos {
     this.addAddress(eth1, '10.1.0.1/24');
     this.snapshot();
     this.tellLinks();
+    // What a torn dump hid is found by the next one, which the agent asks for now and then.
+    world.tear = undefined;
+    world.send({ type: 'hint', links: false, addresses: false, routes: true });
     world.outputs.length = 0;
     world.run(700_000);
     assert.equal(world.said('settled').at(-1)?.complete, true);

@@ -76,6 +76,10 @@ export class ModelWorld {
   /** What waits to be carried out by the kernel, and what waits to be told. */
   request: Request | undefined;
   answer: ReconcilerInput | undefined;
+  /** What the next dump shows wrongly. */
+  tear:
+    | { readonly key: string; readonly metric: number; readonly shows: 'twice' | 'never' }
+    | undefined;
   #hints: ReconcilerInput[] = [];
   #listening = new AbortController();
   #toldAll = false;
@@ -162,8 +166,10 @@ export class ModelWorld {
     const { attempt } = request;
     try {
       if (request.type === 'dump') {
+        const routes = this.#torn(this.kernel.dumpNow(request.filter));
+        // A dump that fails tells nothing: what was known before stays so.
         this.#known = new Set(this.kernel.routes().filter(isOurs).map(nexthopText));
-        this.answer = { type: 'dumped', attempt, routes: this.kernel.dumpNow(request.filter) };
+        this.answer = { type: 'dumped', attempt, routes };
       } else this.answer = { type: 'applied', attempt, result: this.#applyGuarded(request) };
     } catch (error) {
       if (error instanceof assert.AssertionError) throw error;
@@ -171,6 +177,21 @@ export class ModelWorld {
       this.answer = { type, attempt, reason: String(error) };
     }
     this.#settleKernel();
+  }
+
+  /**
+   * An IPv6 dump goes from bucket to bucket of a tree that others change meanwhile: it may show a route, with all its
+   * siblings, twice or not at all.
+   */
+  #torn(routes: readonly KernelRoute[]): readonly KernelRoute[] {
+    const { tear } = this;
+    this.tear = undefined;
+    if (tear === undefined) return routes;
+    const isTorn = (row: KernelRoute): boolean =>
+      row.prefix.text === tear.key && row.metric === tear.metric;
+    const torn = routes.filter(isTorn);
+    if (tear.shows === 'twice') return [...routes, ...torn.map((row) => ({ ...row }))];
+    return routes.filter((row) => !isTorn(row));
   }
 
   /** Tells the reconciler the answer that waits. */
