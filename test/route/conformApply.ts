@@ -160,11 +160,32 @@ export function conformApply(test: WorldCase, largeBatch: number): void {
         [/operation 1: device 0 /, { device: 0 }],
         [/operation 1: gateway .* family/, { gateway: alien }],
         [/operation 1: source .* family/, { source: alien }],
+        ...badNexthops(scene.family).map((text): [RegExp, Partial<typeof good>] => [
+          /operation 1: gateway .* is not unicast/,
+          { gateway: address(text) },
+        ]),
+        ...[-1, 0.5, scene.family === 4 ? 33 : 129].map(
+          (length): [RegExp, Partial<typeof good>] => [
+            /operation 1: prefix length .* is not within 0 to /,
+            { prefix: { ...good.prefix, length } },
+          ],
+        ),
+        ...[1, good.prefix.length - 1].map((length): [RegExp, Partial<typeof good>] => [
+          /operation 1: prefix .* has host bits/,
+          {
+            prefix: { ...prefix(scene.family === 4 ? '10.1.255.0/24' : 'fd01:1:0:1::/64'), length },
+          },
+        ]),
       ];
       for (const [message, change] of bad) {
         const ops = [add(good), add({ ...good, ...change })];
         await assert.rejects(world.driver.apply(ops), { name: 'RangeError', message });
       }
+      for (const kind of ['append', 'delete'] as const)
+        for (const [message, change] of bad) {
+          const ops = [add(good), { kind, route: { ...good, ...change } }];
+          await assert.rejects(world.driver.apply(ops), { name: 'RangeError', message });
+        }
       assert.deepEqual(await world.list(), []);
     });
 
@@ -196,4 +217,10 @@ export function conformApply(test: WorldCase, largeBatch: number): void {
     const results = await Promise.all([add(r), remove(r), add(r)].map((op) => codes(world, op)));
     assert.deepEqual(results, [[], [], []]);
   });
+}
+
+function badNexthops(family: 4 | 6): readonly string[] {
+  return family === 4
+    ? ['0.0.0.0', '127.0.0.1', '224.0.0.1', '255.255.255.255']
+    : ['::', '::1', 'ff02::1'];
 }
