@@ -147,10 +147,10 @@ function isBootTwin(wish: Route, row: KernelRoute, rows: readonly KernelRoute[])
   return alike.length === 1;
 }
 
+/** Whether a `Route` says all there is of it. An IPv4 route may have an IPv6 gateway; no operation of ours has one. */
 function isPlain(row: KernelRoute): boolean {
-  return (
-    row.type === TYPE_UNICAST && row.tos === 0 && row.gateway !== undefined && row.device !== 0
-  );
+  if (row.type !== TYPE_UNICAST || row.tos !== 0 || row.device === 0 || row.more) return false;
+  return row.gateway?.family === row.prefix.address.family;
 }
 
 /** Same gateway, device and metric: what decides where packets go. */

@@ -30,23 +30,14 @@ export function sameRow(a: KernelRoute, b: KernelRoute): boolean {
     a.type === b.type &&
     a.tos === b.tos &&
     a.source?.text === b.source?.text &&
-    a.linkDown === b.linkDown
+    a.linkDown === b.linkDown &&
+    a.more === b.more
   );
 }
 
-/**
- * Whether no table holds both. IPv6 refuses a second route with the same nexthop and metric whoever owns it, IPv4 one
- * that is the same in every field; what the link is like says nothing.
- */
-export function excludeEachOther(a: KernelRoute, b: KernelRoute): boolean {
-  const { linkDown, protocol, source } = b;
-  if (a.prefix.address.family === 4) return sameRow({ ...a, linkDown }, b);
-  return sameRow({ ...a, linkDown, protocol, source }, b);
-}
-
-/** Whether `row` is the one that an exact delete of `route` names. */
+/** Whether an exact delete of `route` takes `row`, if it is the first: it names nothing more, and matches any more. */
 export function isRow(route: Route, row: KernelRoute): boolean {
-  return sameRow({ ...rowOf(route), linkDown: row.linkDown }, row);
+  return sameRow({ ...rowOf(route), linkDown: row.linkDown, more: row.more }, row);
 }
 
 /** The row that the kernel has once `route` is added. */
@@ -63,5 +54,6 @@ export function rowOf(route: Route): KernelRoute {
     type: TYPE_UNICAST,
     tos: 0,
     linkDown: false,
+    more: false,
   };
 }

@@ -14,7 +14,9 @@ export const TYPE_UNICAST = 1;
 
 /** A unicast route as we write it. All fields together identify it for an exact delete. */
 export interface Route {
+  /** Without host bits: the kernel refuses them. */
   readonly prefix: Prefix;
+  /** Unicast. That it is not the host's own the caller sees to: in IPv4 the kernel takes that, and loses the packets. */
   readonly gateway: Address;
   /** Interface index of the outgoing device. */
   readonly device: number;
@@ -47,6 +49,11 @@ export interface KernelRoute {
   readonly source: Address | undefined;
   /** RTNH_F_LINKDOWN: carrier lost, route kept but unused. */
   readonly linkDown: boolean;
+  /**
+   * It says more than a `Route` can: mtu or other metrics, encapsulation, a nexthop object, realms, onlink, a narrower
+   * scope, whatever the reader does not know. No operation of ours names that, so such a route is never ours.
+   */
+  readonly more: boolean;
 }
 
 /**

@@ -15,6 +15,28 @@ function inShort(r: KernelRoute): string {
   return `${r.prefix.text} via ${r.gateway?.text ?? 'none'} proto ${r.protocol} metric ${r.metric}`;
 }
 
+const MORE = {
+  4: [
+    'mtu lock 1400',
+    'advmss 1300',
+    'congctl reno',
+    'realms 5',
+    'onlink',
+    'scope site',
+    'nhid 7',
+    'encap ip id 100 dst 10.0.0.77',
+  ],
+  6: [
+    'mtu 1400',
+    'onlink',
+    'expires 600',
+    'pref high',
+    'nhid 8',
+    'encap ip6 id 100 dst fd00::77',
+    'encap seg6 mode encap segs fd00::1',
+  ],
+} as const;
+
 export function conformDump(test: WorldCase): void {
   for (const { family, p, other, gw, gw2, network, kernelMetric } of FAMILIES) {
     const v = `IPv${family}`;
@@ -77,7 +99,7 @@ export function conformDump(test: WorldCase): void {
       const r = route(world.device, p, gw, { metric: 9 });
       await codes(world, add(r));
       assert.deepEqual(await world.driver.dump(filter()), [
-        { ...r, type: 1, tos: 0, source: undefined, linkDown: false },
+        { ...r, type: 1, tos: 0, source: undefined, linkDown: false, more: false },
       ]);
     });
 
@@ -115,6 +137,32 @@ export function conformDump(test: WorldCase): void {
         const next = route(world.device, other, gw);
         assert.deepEqual(await codes(world, add(next), { kind: 'delete', route: next }), []);
       }
+    });
+  }
+
+  for (const { family, p, gw, gw2 } of FAMILIES) {
+    for (const words of MORE[family])
+      test(`IPv${family}: a dump tells that a route says more than ours: ${words}`, async (world) => {
+        const foreign = { prefix: prefix(p), gateway: address(gw), device: world.device };
+        if (!(await world.foreignMore({ ...foreign, metric: 5 }, words))) return;
+        await codes(world, add(route(world.device, p, gw2, { metric: 6 })));
+        assert.deepEqual(
+          (await world.driver.dump(filter(p))).map((r) => [r.prefix.text, r.gateway?.text, r.more]),
+          [
+            [p, gw, true],
+            [p, gw2, false],
+          ],
+        );
+      });
+
+    test(`IPv${family}: of siblings or of routes of one metric, each is told for itself`, async (world) => {
+      const foreign = { prefix: prefix(p), device: world.device };
+      assert.ok(await world.foreignMore({ ...foreign, gateway: address(gw) }, 'mtu 1400'));
+      await world.foreignAdd({ ...foreign, gateway: address(gw2) });
+      assert.deepEqual(
+        (await world.driver.dump(filter(p))).map((r) => r.more),
+        [true, false],
+      );
     });
   }
 

@@ -16,6 +16,8 @@ export interface World {
   readonly device: number;
   /** As `ip route append`, by somebody else. */
   foreignAdd(route: ForeignRoute): Promise<void>;
+  /** The same with words that make it `more`; false where this kernel or `ip` does not have them. */
+  foreignMore(route: ForeignRoute, words: string): Promise<boolean>;
   foreignDelete(route: ForeignRoute): Promise<void>;
   setLink(change: { up?: boolean; carrier?: boolean; name?: string }): Promise<void>;
   addAddress(text: string): Promise<void>;
@@ -35,6 +37,10 @@ export async function fakeWorld(): Promise<World> {
     driver,
     device,
     foreignAdd: async (route) => void kernel.foreignAdd(route),
+    foreignMore: async (route) => {
+      kernel.foreignAdd({ ...route, more: true });
+      return true;
+    },
     foreignDelete: async (route) => void kernel.foreignDelete(route),
     setLink: async (change) => kernel.setLink(device, change),
     addAddress: async (text) => kernel.addAddress(device, text),
@@ -76,6 +82,7 @@ export async function kernelWorld(open: () => Promise<RouteDriver>): Promise<Wor
     addAddress,
     removeAddress: async (text) => void (await ip(`addr del ${text} ${dev}`)),
     foreignAdd: async (route) => void (await ip(`route append ${routeWords(route)}`)),
+    foreignMore: (route, words) => addMore(route, words),
     foreignDelete: async (route) => void (await ip(`route del ${routeWords(route)}`)),
     async setLink({ up, carrier, name }) {
       if (up !== undefined) await ip(`link set ${dev} ${up ? 'up' : 'down'}`);
@@ -113,6 +120,22 @@ function gatewayRoutesOf(line: string): string[] {
   const metric = / metric (\d+)/.exec(line)?.[1] ?? '0';
   const vias = [...line.matchAll(/ via (\S+)/g)].map((found) => found[1]);
   return vias.map((via) => `${prefix} via ${via} proto ${protocol} metric ${metric}`);
+}
+
+async function addMore(route: ForeignRoute, words: string): Promise<boolean> {
+  const nexthop = `via ${route.gateway?.text} dev if${route.device}`;
+  const object = /^nhid (\d+)$/.exec(words)?.[1];
+  try {
+    if (object === undefined) await ip(`route append ${routeWords(route)} ${words}`);
+    else {
+      await ip(`nexthop add id ${object} ${nexthop}`);
+      await ip(`route append ${routeWords(route).replace(nexthop, words)}`);
+    }
+    return true;
+  } catch (error) {
+    if (/not supported|unknown|is a garbage/i.test(String(error))) return false;
+    throw error;
+  }
 }
 
 function routeWords(route: ForeignRoute): string {

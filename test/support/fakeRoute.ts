@@ -21,6 +21,7 @@ export function wholeRoute(route: ForeignRoute): KernelRoute {
     tos: 0,
     source: undefined,
     linkDown: false,
+    more: false,
     ...route,
     metric: storedMetric(route.prefix, route.metric ?? 0),
   };
@@ -43,6 +44,7 @@ export function lineOf(route: KernelRoute, device: string): string {
   if (route.table !== TABLE_MAIN) parts.push(`table ${route.table}`);
   if (route.tos !== 0) parts.push(`tos ${route.tos}`);
   if (route.source !== undefined) parts.push(`src ${route.source.text}`);
+  if (route.more) parts.push('and more');
   if (route.metric !== 0) parts.push(`metric ${route.metric}`);
   return parts.join(' ');
 }

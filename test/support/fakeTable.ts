@@ -27,6 +27,7 @@ export function kernelRouteOf(route: Route): KernelRoute {
     tos: 0,
     source: route.source,
     linkDown: false,
+    more: false,
   };
 }
 
@@ -59,6 +60,7 @@ export class FakeTable {
         (isSibling(route) ||
           (r.protocol === route.protocol &&
             r.type === route.type &&
+            r.more === route.more &&
             r.source?.text === route.source?.text)),
     );
     if (twin) return 'EEXIST';

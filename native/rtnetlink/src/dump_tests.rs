@@ -83,6 +83,39 @@ fn lost_carrier_source_addresses_and_foreign_gateways_are_seen() {
 }
 
 #[test]
+fn what_no_operation_names_is_told_of_a_route_and_of_every_sibling_that_it_is_known_of() {
+    in_namespace(|_| {
+        ip("nexthop add id 7 via 10.0.0.9 dev v0");
+        ip("nexthop add id 8 via fd00::9 dev v0");
+        for line in [
+            "10.100.1.0/24 via 10.0.0.9 dev v0 mtu lock 1400",
+            "10.100.2.0/24 via 10.0.0.9 dev v0 onlink",
+            "10.100.3.0/24 via 10.0.0.9 dev v0 scope site",
+            "10.100.4.0/24 nhid 7",
+            "fd01:1::/64 via fd00::9 dev v0 expires 600",
+            "fd01:2::/64 via fd00::9 dev v0 pref high",
+            "fd01:3::/64 from fd00::/64 via fd00::9 dev v0",
+            "fd01:4::/64 nhid 8",
+            "fd01:5::/64 via fd00::9 dev v0 advmss 1300",
+        ] {
+            ip(&format!("route add proto 77 {line}"));
+        }
+        let found = dumped(&filter(&[]));
+        assert_eq!(found.len(), 9);
+        found.iter().for_each(|route| assert!(route.more, "{route:?}"));
+        for line in [
+            "add fd02:1::/64 proto 77 nexthop via fd00::8 dev v0 weight 3 nexthop via fd00::9 dev v0",
+            "add fd02:2::/64 proto 77 via fd00::8 dev v0 mtu 1400",
+            "append fd02:2::/64 proto 77 via fd00::9 dev v0",
+        ] {
+            ip(&format!("route {line}"));
+        }
+        let siblings: Vec<_> = dumped(&filter(&[]))[9..].iter().map(|route| route.more).collect();
+        assert_eq!(siblings, [true, false, true, false]);
+    });
+}
+
+#[test]
 fn a_dump_during_changes_is_complete_for_what_does_not_change() {
     in_namespace(|_| {
         let mut batch = String::new();

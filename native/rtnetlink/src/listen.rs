@@ -28,6 +28,8 @@ const STACK: usize = 256 << 10;
 /// Between two readings of the socket: a batch of thousands would else wake the thread, and slow the sender, for each of
 /// its routes. The first event after a quiet time is heard at once. 4 MiB hold what comes in ten times as long.
 const NAP: Duration = Duration::from_millis(1);
+/// Read at one time: whoever changes routes faster than we read must not keep us from being told to end.
+const DRAIN_MAX: usize = 4096;
 
 /// What is listened for.
 struct Ears {
@@ -115,10 +117,10 @@ fn listen(first: Socket, bell: &Bell, ears: &Ears, notify: impl Fn(u32)) {
     }
 }
 
-/// Takes everything that is queued.
+/// Takes what is queued, so much at most; what is left wakes the next `wait` at once.
 fn drain(socket: &Socket, buffer: &mut [u8], ears: &Ears) -> io::Result<u32> {
     let mut bits = 0;
-    loop {
+    for _ in 0..DRAIN_MAX {
         match socket.receive(buffer, false) {
             Ok(length) => {
                 wire::messages(&buffer[..length]).for_each(|message| bits |= concerns(&message, ears));
@@ -131,6 +133,7 @@ fn drain(socket: &Socket, buffer: &mut [u8], ears: &Ears) -> io::Result<u32> {
             },
         }
     }
+    Ok(bits)
 }
 
 /// What a message says may have changed.

@@ -91,6 +91,16 @@ fn an_overflow_counts_as_a_change_of_everything() {
 }
 
 #[test]
+fn more_events_than_one_reading_takes_are_left_for_the_next() {
+    in_namespace(|_| {
+        let socket = open_socket().unwrap();
+        socket.send(&[]).ok();
+        let mut buffer = vec![0; BUFFER];
+        assert_eq!(drain(&socket, &mut buffer, &ears()).unwrap(), ADDRESSES);
+    });
+}
+
+#[test]
 fn a_cut_event_counts_as_a_change_of_everything() {
     in_namespace(|_| {
         let socket = open_socket().unwrap();

@@ -5,7 +5,8 @@
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 1 | operation: 1 add, 2 append, 3 delete. In a dump: the route's type (RTN_*) |
-//! | 1 | 1 | flags: 1 prefix is IPv6, 2 has a gateway, 4 gateway is IPv6, 8 has a source, 16 link down |
+//! | 1 | 1 | flags: 1 prefix is IPv6, 2 has a gateway, 4 gateway is IPv6, 8 has a source, 16 link down,
+//! | | | 32 more than this record can say (`Route::more`) |
 //! | 2 | 1 | prefix length |
 //! | 3 | 1 | protocol |
 //! | 4 | 1 | tos |
@@ -21,7 +22,7 @@
 //! length (1), zero (2), address (16).
 
 /// Changes with the layouts above or with the addon's functions; the loader refuses another number.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 /// Bytes of one record.
 pub const RECORD: usize = 68;
 const FILTER: usize = 8;
@@ -32,6 +33,7 @@ const FLAG_GATEWAY: u8 = 2;
 const FLAG_GATEWAY_V6: u8 = 4;
 const FLAG_SOURCE: u8 = 8;
 const FLAG_LINK_DOWN: u8 = 16;
+const FLAG_MORE: u8 = 32;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
@@ -95,6 +97,8 @@ pub struct Route {
     pub kind: u8,
     pub tos: u8,
     pub link_down: bool,
+    /// In a dump: it carries what no operation names, such as an mtu, an encapsulation, a nexthop object.
+    pub more: bool,
     pub table: u32,
     pub metric: u32,
     pub device: u32,
@@ -190,7 +194,15 @@ fn read_op(record: &[u8; RECORD]) -> Option<Op> {
     route.kind = 1;
     // An exact delete needs a gateway and a device, and an add without them would be a connected route.
     let complete = route.gateway.is_some_and(|gateway| gateway.family == route.family) && route.device != 0;
-    (complete && route.length <= route.family.bits()).then_some(Op { kind, route })
+    // Protocol 0 in a delete stands for any owner, table 0 for main.
+    let exact = route.protocol != 0 && route.table != 0 && has_no_host_bits(&route);
+    (complete && exact).then_some(Op { kind, route })
+}
+
+/// Whether the prefix's length fits its family and every bit beyond it is 0.
+fn has_no_host_bits(route: &Route) -> bool {
+    let beyond = u128::from_be_bytes(route.prefix).checked_shl(u32::from(route.length)).unwrap_or(0);
+    route.length <= route.family.bits() && beyond == 0
 }
 
 /// Reads a record of either direction.
@@ -207,6 +219,7 @@ pub fn read_route(record: &[u8; RECORD]) -> Option<Route> {
         kind: record[0],
         tos: record[4],
         link_down: flags & FLAG_LINK_DOWN != 0,
+        more: flags & FLAG_MORE != 0,
         table: u32_le(record, 8),
         metric: u32_le(record, 12),
         device: u32_le(record, 16),
@@ -224,7 +237,8 @@ pub fn write_route(out: &mut Vec<u8>, route: &Route) {
         | flag(route.gateway.is_some(), FLAG_GATEWAY)
         | flag(gateway_v6, FLAG_GATEWAY_V6)
         | flag(route.source.is_some(), FLAG_SOURCE)
-        | flag(route.link_down, FLAG_LINK_DOWN);
+        | flag(route.link_down, FLAG_LINK_DOWN)
+        | flag(route.more, FLAG_MORE);
     out.extend_from_slice(&[route.kind, flags, route.length, route.protocol, route.tos, 0, 0, 0]);
     for number in [route.table, route.metric, route.device] {
         out.extend_from_slice(&number.to_le_bytes());

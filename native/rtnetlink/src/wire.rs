@@ -2,7 +2,10 @@
 //! Every reader survives any bytes: what is cut short or makes no sense ends the walk or is skipped.
 //! Numbers of the kernel's headers: include/uapi/linux/netlink.h and rtnetlink.h.
 
-use crate::record::{Family, Gateway, Kind, Op, Route};
+use crate::record::{Family, Kind, Op, Route};
+
+mod routes;
+pub use routes::parse_routes;
 
 pub const NLMSG_ERROR: u16 = 2;
 pub const NLMSG_DONE: u16 = 3;
@@ -40,12 +43,10 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_NOWHERE: u8 = 255;
 const RTN_UNICAST: u8 = 1;
 const RTM_F_CLONED: u32 = 0x200;
-const RTNH_F_LINKDOWN: u32 = 16;
-/// The lengths of struct nlmsghdr, rtmsg, nlmsgerr and rtnexthop.
+/// The lengths of struct nlmsghdr, rtmsg and nlmsgerr.
 const HEADER: usize = 16;
 const RTMSG: usize = 12;
 const NLMSGERR: usize = 20;
-const NEXTHOP: usize = 8;
 
 pub fn align(length: usize) -> usize {
     length.saturating_add(3) & !3
@@ -217,74 +218,6 @@ fn negated(value: u32) -> i32 {
 fn sentence_of(extra: &[u8]) -> Option<&[u8]> {
     let (_, text) = attributes(extra).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG)?;
     Some(text.strip_suffix(&[0]).unwrap_or(text))
-}
-
-/// The routes of an RTM_NEWROUTE or RTM_DELROUTE: one, or one per next hop where IPv6 packed siblings into one message.
-pub fn parse_routes(message: &Message<'_>, mut found: impl FnMut(&Route)) {
-    let Some((route, hops)) = parse_route(message) else { return };
-    // IPv6 siblings are routes of their own that a dump merges (rt6_fill_node), and each is deleted by its own gateway.
-    // An IPv4 multipath route is one thing: no gateway of it stands for the whole.
-    let hops = match route.family {
-        Family::V6 => hops,
-        Family::V4 => None,
-    };
-    let Some(mut rest) = hops else { return found(&route) };
-    while let Some(length) = u16_at(rest, 0).map(usize::from) {
-        let Some(attrs) = rest.get(NEXTHOP..length) else { return };
-        let mut sibling = route.clone();
-        sibling.link_down = u32::from(rest[2]) & RTNH_F_LINKDOWN != 0;
-        sibling.device = u32_at(rest, 4).unwrap_or(0);
-        sibling.gateway = attributes(attrs).find_map(|(kind, value)| gateway_of(kind, value, Family::V6));
-        found(&sibling);
-        rest = rest.get(align(length)..).unwrap_or_default();
-    }
-}
-
-fn parse_route<'a>(message: &Message<'a>) -> Option<(Route, Option<&'a [u8]>)> {
-    if message.kind != RTM_NEWROUTE && message.kind != RTM_DELROUTE {
-        return None;
-    }
-    let header: &[u8; RTMSG] = message.payload.first_chunk()?;
-    let family = Family::of_number(header[0])?;
-    let flags = u32_at(header, 8)?;
-    // Cached copies (IPv4 exceptions, IPv6 clones) are not routes that anybody configured.
-    if flags & RTM_F_CLONED != 0 || header[1] > family.bits() {
-        return None;
-    }
-    let mut route = Route {
-        family,
-        length: header[1],
-        tos: header[3],
-        table: u32::from(header[4]),
-        protocol: header[5],
-        kind: header[7],
-        link_down: flags & RTNH_F_LINKDOWN != 0,
-        ..Route::default()
-    };
-    let mut hops = None;
-    for (kind, value) in attributes(message.payload.get(RTMSG..)?) {
-        match kind {
-            RTA_DST => route.prefix = family.address(value)?,
-            RTA_PREFSRC => route.source = Some(family.address(value)?),
-            RTA_GATEWAY | RTA_VIA => route.gateway = gateway_of(kind, value, family),
-            RTA_OIF => route.device = u32_at(value, 0)?,
-            RTA_PRIORITY => route.metric = u32_at(value, 0)?,
-            RTA_TABLE => route.table = u32_at(value, 0)?,
-            RTA_MULTIPATH => hops = Some(value),
-            _ => {}
-        }
-    }
-    Some((route, hops))
-}
-
-/// RTA_GATEWAY holds an address of the route's family, RTA_VIA one of another: a 16-bit family, then the address.
-fn gateway_of(kind: u16, value: &[u8], family: Family) -> Option<Gateway> {
-    let (family, bytes) = match kind {
-        RTA_GATEWAY => (family, value),
-        RTA_VIA => (Family::of_number(u8::try_from(u16_at(value, 0)?).ok()?)?, value.get(2..)?),
-        _ => return None,
-    };
-    Some(Gateway { family, address: family.address(bytes)? })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::record::{RECORD, read_ops, read_route, write_route};
+use crate::record::{Gateway, RECORD, Route, read_ops, read_route, write_route};
 use crate::testing::{Random, filter, op, route, v4, v6};
 
 /// An answer of the kernel, made by hand.
@@ -52,7 +52,9 @@ fn what_an_operation_encodes_reads_back_as_its_route() {
         let flags: Vec<_> =
             messages(&datagram).map(|message| (message.kind, message.flags, message.seq)).collect();
         assert_eq!(flags, [(RTM_NEWROUTE, 0x601, 3), (RTM_DELROUTE, 0x5, 4)]);
-        assert_eq!(routes_of(&datagram), [wanted.clone(), wanted]);
+        // A delete's scope of "nowhere" is none that a dump shows of a plain route.
+        let deleted = Route { more: true, ..wanted.clone() };
+        assert_eq!(routes_of(&datagram), [wanted, deleted]);
     }
 }
 
@@ -184,6 +186,7 @@ fn records_read_back_as_what_was_written() {
             kind: random.next() as u8,
             tos: random.next() as u8,
             link_down: bits & 1 == 0,
+            more: bits & 8 == 0,
             table: random.next() as u32,
             metric: random.next() as u32,
             device: random.next() as u32,
@@ -217,6 +220,20 @@ fn a_batch_names_the_record_that_is_no_operation() {
     record.clear();
     write_route(&mut record, &incomplete);
     assert_eq!(read_ops(&record), Err(0), "without a gateway");
+    let whole = route("10.1.2.0", "10.0.0.9", 7);
+    for (bad, what) in [
+        (Route { protocol: 0, ..whole.clone() }, "of any owner"),
+        (Route { table: 0, ..whole.clone() }, "of no table"),
+        (Route { length: 33, ..whole.clone() }, "longer than an address"),
+        (Route { length: 22, ..whole.clone() }, "with host bits"),
+        (Route { prefix: v6("fd01::1"), ..route("fd01::", "fd00::9", 7) }, "with IPv6 host bits"),
+    ] {
+        for kind in [1, 2, 3] {
+            record.clear();
+            write_route(&mut record, &Route { kind, ..bad.clone() });
+            assert_eq!(read_ops(&record), Err(0), "{what}");
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ import {
   prefixOf,
 } from '../../ip/index.ts';
 import { type KernelRoute, PROTOCOL_BOOT, RouteDriverError, TYPE_UNICAST } from '../types.ts';
+import { distinctKeys, hasMore, hopHasMore } from './extras.ts';
 
 /** Interface indexes by name. */
 export type Links = ReadonlyMap<string, number>;
@@ -29,6 +30,12 @@ export interface Row {
   readonly prefsrc?: unknown;
   readonly flags?: unknown;
   readonly nexthops?: unknown;
+  readonly scope?: unknown;
+  readonly pref?: unknown;
+  readonly weight?: unknown;
+  readonly nhid?: unknown;
+  readonly encap?: unknown;
+  readonly 'tos (2)'?: unknown;
   readonly state?: unknown;
   readonly extern_learn?: unknown;
   readonly managed?: unknown;
@@ -79,7 +86,11 @@ export function parseRoutes(
       routes.push(route);
       continue;
     }
-    const hops = arrayOf(nexthops).map((hop) => nexthopOf(hop, links));
+    const hops = arrayOf(nexthops).map((hop, index) => ({
+      ...nexthopOf(hop, links),
+      // Metrics and the like are those of the first sibling; a nexthop object is of all.
+      more: hopHasMore(hop) || row.nhid !== undefined || (index === 0 && base.more),
+    }));
     // IPv6 keeps siblings as routes of their own and can delete each; IPv4 keeps one route of several next hops.
     if (family === 6) routes.push(...hops.map((hop) => ({ ...base, ...hop })));
     else
@@ -104,6 +115,8 @@ function saysSame(a: Row, b: Row): boolean {
     a.type === b.type &&
     a.tos === b.tos &&
     a.prefsrc === b.prefsrc &&
+    a.encap === b.encap &&
+    a['tos (2)'] === b['tos (2)'] &&
     a.via === undefined &&
     b.via === undefined &&
     b.nexthops === undefined
@@ -113,7 +126,8 @@ function saysSame(a: Row, b: Row): boolean {
 /** Whether what is not in the row's own words is as it was: the device's index, the table asked for, the flags. */
 function isUpToDate(route: KernelRoute, row: Row, table: number, links: Links): boolean {
   const device = row.dev === undefined ? 0 : deviceOf(text(row, 'dev'), links);
-  if (route.device !== device || route.linkDown !== isLinkDown(row)) return false;
+  if (route.device !== device || route.linkDown !== isLinkDown(row) || route.more !== hasMore(row))
+    return false;
   return row.table !== undefined || route.table === table;
 }
 
@@ -127,10 +141,12 @@ function baseOf(row: Row, prefix: Prefix, table: number) {
     prefix,
     metric: number(row, 'metric', prefix.address.family === 6 ? 1024 : 0),
     protocol: number(row, 'protocol', PROTOCOL_BOOT),
-    table: number(row, 'table', table),
+    // `encap seg6local` prints a table of its own; that of the route is the one asked for.
+    table: row.encap === undefined ? number(row, 'table', table) : table,
     type: number(row, 'type', TYPE_UNICAST),
-    tos: number(row, 'tos', 0),
+    tos: number(row, row.encap === 'ip' ? 'tos (2)' : 'tos', 0),
     source,
+    more: hasMore(row),
   };
 }
 
@@ -175,7 +191,7 @@ export function rowsOf(json: string): Row[] {
   if (json.trim() === '') return [];
   try {
     // An empty object stands for a link that is filtered out.
-    return arrayOf(JSON.parse(json)).filter(isFilled);
+    return arrayOf(JSON.parse(distinctKeys(json))).filter(isFilled);
   } catch (error) {
     if (error instanceof SyntaxError) throw misread(error.message);
     throw error;

@@ -6,7 +6,7 @@ import { type Address, type Prefix, v4, v6 } from '../../ip/index.ts';
 import type { DumpFilter, KernelRoute, Route, RouteOp } from '../types.ts';
 
 /** The layouts' and functions' number: an addon with another one is not used. */
-export const ABI = 2;
+export const ABI = 3;
 /** Bytes of one record. */
 export const RECORD = 68;
 const FILTER = 8;
@@ -17,6 +17,7 @@ const FLAG_GATEWAY = 2;
 const FLAG_GATEWAY_V6 = 4;
 const FLAG_SOURCE = 8;
 const FLAG_LINK_DOWN = 16;
+const FLAG_MORE = 32;
 
 const KINDS = { add: 1, append: 2, delete: 3 } as const;
 
@@ -84,6 +85,7 @@ export function decodeRoute(view: DataView, at: number): KernelRoute {
     tos: view.getUint8(at + 4),
     source: (flags & FLAG_SOURCE) === 0 ? undefined : getAddress(view, at + 52, isV6),
     linkDown: (flags & FLAG_LINK_DOWN) !== 0,
+    more: (flags & FLAG_MORE) !== 0,
   };
 }
 

@@ -42,6 +42,7 @@ test('what ip leaves out is unicast, boot, metric 0 and the table asked for', ()
       tos: 0,
       source: undefined,
       linkDown: false,
+      more: false,
     },
   ]);
 });
@@ -74,6 +75,38 @@ test('an IPv4 multipath route is one row without gateway, IPv6 siblings are rows
       ['fd00::2', 2, false],
     ],
   );
+});
+
+test('of an encapsulated route the first dst is the destination, and the second tos its own', () => {
+  const json =
+    '[{"dst":"10.1.0.0/24","encap":"ip","id":100,"src":"0.0.0.0","dst":"10.0.0.77","ttl":0,"tos":3,"tos":"0x08",' +
+    '"gateway":"10.0.0.9","dev":"eth0","flags":[]},{"dst":"10.2.0.0/24","encap":"ip","dst":"10.0.0.78","tos":4,' +
+    '"dev":"eth0","flags":[]},{"dst":"10.3.0.0/24","dev":"eth0","flags":[]}]';
+  assert.deepEqual(
+    parseRoutes(json, 4, 254, links).map((r) => [r.prefix.text, r.tos, r.more]),
+    [
+      ['10.1.0.0/24', 8, true],
+      ['10.2.0.0/24', 0, true],
+      ['10.3.0.0/24', 0, false],
+    ],
+  );
+});
+
+test('what cannot be written is more: any key or flag that is not known, a scope, a preference', () => {
+  const of = (more: object) =>
+    read([{ dst: '10.1.0.0/24', gateway: '10.0.0.1', dev: 'eth0', flags: [], ...more }])[0]?.more;
+  for (const more of [
+    { metrics: [{ mtu: 1400 }] },
+    { flow: { to: '5' } },
+    { nhid: 7 },
+    { flags: ['onlink'] },
+    { scope: '200' },
+    { pref: 'high' },
+    { 'something of tomorrow': 1 },
+  ])
+    assert.equal(of(more), true, JSON.stringify(more));
+  for (const usual of [{ flags: ['dead', 'linkdown', 'rt_offload'] }, { pref: 'medium' }])
+    assert.equal(of(usual), false, JSON.stringify(usual));
 });
 
 test('an IPv4 route by an IPv6 gateway keeps that gateway', () => {

@@ -91,7 +91,7 @@ inNetns(import.meta.url, skip, (test) => {
       const result = await driver.apply(routes.map((route) => ({ kind: 'add', route })));
       assert.deepEqual(result, { kind: 'complete', failures: [] });
       const found = await driver.dump({ ...FILTER, table: 4294967295 });
-      const kernels = { type: 1, tos: 0, linkDown: false };
+      const kernels = { type: 1, tos: 0, linkDown: false, more: false };
       assert.deepEqual(
         found,
         routes.map((route) => ({ ...route, ...kernels })),

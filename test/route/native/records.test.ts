@@ -45,11 +45,13 @@ describe('packed records', () => {
     fc.assert(
       fc.property(fc.array(anyOp, { maxLength: 20 }), (ops) => {
         const kinds = ['', 'add', 'append', 'delete'];
-        const read = new Dumps().read(encodeOps(ops)).map(({ type, tos, linkDown, ...route }) => {
-          assert.deepEqual([tos, linkDown], [0, false]);
-          const { source, ...rest } = route;
-          return { kind: kinds[type], route: source === undefined ? rest : route };
-        });
+        const read = new Dumps()
+          .read(encodeOps(ops))
+          .map(({ type, tos, linkDown, more, ...route }) => {
+            assert.deepEqual([tos, linkDown, more], [0, false, false]);
+            const { source, ...rest } = route;
+            return { kind: kinds[type], route: source === undefined ? rest : route };
+          });
         assert.deepEqual(
           read,
           ops.map(({ kind, route }) => ({ kind, route: { ...route } })),

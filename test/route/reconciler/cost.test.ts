@@ -18,7 +18,7 @@ function change(i: number, gateway = 0x0a000002 + i): DesiredChange {
 }
 
 function rowOf(route: Route): KernelRoute {
-  return { ...route, source: undefined, type: 1, tos: 0, linkDown: false };
+  return { ...route, source: undefined, type: 1, tos: 0, linkDown: false, more: false };
 }
 
 /** Answers everything a reconciler asks for, as a kernel in which all works. */

@@ -114,6 +114,38 @@ describe('a rival', () => {
     assert.equal(world.said('apply').length, 0);
   });
 
+  test('that says what ours says and more, as an mtu, is left alone: taken over or removed it would be lost', () => {
+    for (const protocol of [PROTOCOL_BOOT, OURS])
+      for (const text of [A, 'fd01:0:1::/64']) {
+        const gateway = text === A ? '10.0.0.2' : 'fd00::2';
+        const world = new World();
+        const theirs = { prefix: prefix(text), gateway: address(gateway), protocol, more: true };
+        world.kernel.foreignAdd({ ...theirs, device: world.eth0 });
+        world.want({ [text]: gateway });
+        world.run(1000);
+        assert.equal(world.state(text), 'conflict');
+        world.want({});
+        world.run(60_000);
+        const rows = world.kernel.routes().filter((r) => r.prefix.text === text);
+        assert.deepEqual(
+          rows.map((r) => [r.protocol, r.more]),
+          [[protocol, true]],
+        );
+        assert.equal(world.said('apply').length, 0);
+      }
+  });
+
+  test('with our protocol and a gateway of the other family is left alone, and keeps nobody waiting', () => {
+    const world = new World();
+    const gateway = address('fd00::9');
+    world.kernel.foreignAdd({ prefix: prefix(A), gateway, device: world.eth0, protocol: OURS });
+    world.want({ '10.100.2.0/24': '10.0.0.2' });
+    world.run(60_000);
+    assert.equal(world.state('10.100.2.0/24'), 'installed');
+    assert.equal(world.said('apply').length, 1);
+    assert.equal(world.said('trouble').length, 0);
+  });
+
   test('of a wanted prefix without a gateway is named by its type', () => {
     const world = new World();
     world.kernel.foreignAdd({ prefix: prefix(A), type: 6, protocol: 4 });
