@@ -1,6 +1,7 @@
 /**
  * The reconciler at work on a driver: performs its dumps and batches, feeds back what came of them, and listens for
- * hints. A listening that fails is said and tried again; until it works each try asks for a dump instead.
+ * hints. A listening that fails is said and tried again; until it works each try asks for a dump instead. Besides, a
+ * dump is asked for from time to time, so that a hint that never came is no difference for ever.
  */
 import {
   backoffMs,
@@ -16,6 +17,8 @@ import type { ReconcilerInput, ReconcilerOutput } from './reconcilerTypes.ts';
 import type { DumpFilter, RouteDriver } from './types.ts';
 
 const RETRY = { firstMs: 500, maxMs: 30_000 };
+/** A dump of 16,000 routes takes some tens of milliseconds. */
+const RESYNC_MS = 300_000;
 const ALL = { type: 'hint', links: true, addresses: true, routes: true } as const;
 
 /** What the agent is told: everything but the dumps and batches, which are performed here. */
@@ -67,8 +70,20 @@ export function runReconciler(options: RunReconcilerOptions): Send<ReconcilerInp
   };
 
   const send = drive(core, perform, clock, signal);
-  signal.addEventListener('abort', () => listener.stop(), { once: true });
+  let cancel: Cancel | undefined;
+  const resyncLater = (): void => {
+    cancel = clock.at(clock.now() + RESYNC_MS, () => {
+      send({ type: 'hint', links: false, addresses: false, routes: true });
+      resyncLater();
+    });
+  };
+  const stop = (): void => {
+    cancel?.();
+    listener.stop();
+  };
+  signal.addEventListener('abort', stop, { once: true });
   send(ALL);
+  if (!signal.aborted) resyncLater();
   return send;
 }
 

@@ -59,6 +59,24 @@ describe('the reconciler on a driver', () => {
     stop.abort();
   });
 
+  test('puts back within minutes what was deleted without a hint, and leaves no timer behind', async () => {
+    const { clock, kernel, advance, want, ours, stop } = start((driver) => ({
+      ...driver,
+      listen: async () => {},
+    }));
+    want();
+    await advance(1000);
+    for (let time = 0; time < 2; time += 1) {
+      kernel.foreignDelete({ prefix: A, protocol: OURS });
+      await advance(60_000);
+      assert.equal(ours(), 0);
+      await advance(300_000);
+      assert.equal(ours(), 1);
+    }
+    stop.abort();
+    assert.equal(clock.pending, 0);
+  });
+
   test('takes rejected and thrown calls as failures and goes on', async () => {
     let calls = 0;
     const { advance, want, ours, reports, stop } = start((driver) => ({
