@@ -130,11 +130,12 @@ export class RouteSide {
   /** The uplink is another one now, or has another index: every route goes through it. */
   setUplink({ device, name }: { readonly device: number; readonly name: string }): void {
     this.#deviceName = name;
-    if (device === this.#device) return;
+    const from = this.#device;
+    if (device === from) return;
     this.#device = device;
     this.#neighbours.setDevice(device);
-    const changes = Array.from(this.#wishes.values(), (wish) => this.#routed(wish));
-    this.#send({ type: 'desired', changes, complete: false });
+    // Not by wishing anew: routes that are held are wished for by nobody here, and move too.
+    this.#send({ type: 'device', from, to: device });
   }
 
   /** How many peers are in which state. */

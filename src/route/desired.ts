@@ -82,6 +82,15 @@ export class Desired {
     this.#turnMetrics();
   }
 
+  /** The uplink has another index: every wish goes by it now, those included that a hold keeps or may put back. */
+  move(from: number, to: number): void {
+    this.#hold.move(from, to);
+    for (const tracked of this.#tracker.all()) {
+      const { wish } = tracked;
+      if (wish?.device === from) this.#want(tracked, { ...wish, device: to });
+    }
+  }
+
   /** Both views are complete: routes of ours that nobody wants may go, unless they are too many at once. */
   sweep(now: number): void {
     if (this.#swept) return;

@@ -106,6 +106,13 @@ export class Hold {
     return isMass(unwanted.length, of) ? this.#begin(unwanted, of, now) : [];
   }
 
+  /** What would be put back goes by another device. */
+  move(from: number, to: number): void {
+    for (const [key, loss] of this.#recent)
+      if (loss.wish?.device === from)
+        this.#recent.set(key, { ...loss, wish: { ...loss.wish, device: to } });
+  }
+
   /** Ends the hold, for a reason that lets its routes go; returns what was held. */
   end(): readonly Loss[] {
     const held = [...(this.#standing?.held.values() ?? [])];

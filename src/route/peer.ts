@@ -174,7 +174,7 @@ export function stateOf(
   held: boolean,
 ): Told | undefined {
   const { plan, wish } = tracked;
-  if (held) return HELD;
+  if (held && tracked.own > 0) return HELD;
   if (wish !== undefined && !around.seen) return UNSEEN;
   if (plan.rival !== undefined) return { state: 'conflict', reason: rivalText(plan.rival, around) };
   if (peer.suspect && peer.told !== undefined) return peer.told;

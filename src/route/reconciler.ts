@@ -46,12 +46,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
   }
 
   get deadline(): number | undefined {
-    const times = [
-      this.#lane.deadline(this.#peers.waiting),
-      this.#peers.next,
-      this.#desired.until,
-    ].filter((time) => time !== undefined);
-    return times.length === 0 ? undefined : Math.min(...times);
+    const times = [this.#lane.deadline(this.#peers.waiting), this.#peers.next, this.#desired.until];
+    const next = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY));
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
 
   handle(input: ReconcilerInput | TimerInput, now: number): ReconcilerOutput[] {
@@ -70,6 +67,9 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
         this.#desired.change(input.changes, now, input.suspect ?? false);
         if (input.complete) this.#complete = true;
         this.#sweep(now);
+        break;
+      case 'device':
+        this.#desired.move(input.from, input.to);
         break;
       case 'within':
         this.#setWithin(input.prefixes);

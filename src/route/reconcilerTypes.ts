@@ -63,6 +63,8 @@ export type ReconcilerInput =
       readonly complete: boolean;
       readonly suspect?: boolean;
     }
+  /** What goes by device `from` goes by `to` from now on, held routes included: the uplink has another index. */
+  | { readonly type: 'device'; readonly from: number; readonly to: number }
   | { readonly type: 'within'; readonly prefixes: readonly Prefix[] }
   /** Every link there is. Once told, to be told anew after each hint of links: until then an errno is not interpreted. */
   | { readonly type: 'links'; readonly links: readonly DeviceLink[] }

@@ -35,6 +35,16 @@ export function sameRow(a: KernelRoute, b: KernelRoute): boolean {
   );
 }
 
+/**
+ * Whether no table holds both. IPv6 refuses a second route with the same nexthop and metric whoever owns it, IPv4 one
+ * that is the same in every field; what the link is like says nothing.
+ */
+export function excludeEachOther(a: KernelRoute, b: KernelRoute): boolean {
+  const { linkDown, protocol, source } = b;
+  if (a.prefix.address.family === 4) return sameRow({ ...a, linkDown }, b);
+  return sameRow({ ...a, linkDown, protocol, source }, b);
+}
+
 /** Whether an exact delete of `route` takes `row`, if it is the first: it names nothing more, and matches any more. */
 export function isRow(route: Route, row: KernelRoute): boolean {
   return sameRow({ ...rowOf(route), linkDown: row.linkDown, more: row.more }, row);

@@ -96,6 +96,23 @@ describe('the uplink', () => {
     }
   });
 
+  test('is gone and back under another index while routes are held: these move to it too', async () => {
+    const { world, host, peers } = await fleet(6);
+    const routes = host.routes();
+    for (const peer of peers) {
+      await peer.stop();
+      world.etcd.delete(peer.key);
+    }
+    await world.until('they are held', () => host.readyz().includes('"held":5'), AT_ONCE_MS);
+    host.unplug();
+    await world.run(A_WHILE_MS);
+    assert.deepEqual(host.routes(), []);
+    host.plug();
+    await world.until('they are back', () => host.routes().length === 5, A_WHILE_MS);
+    assert.deepEqual(host.routes(), routes);
+    await world.close();
+  });
+
   test('goes down and up: routes are back at once', async () => {
     const { world, host } = await fleet(4);
     host.kernel.setLink(host.device, { up: false });

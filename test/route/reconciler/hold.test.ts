@@ -1,7 +1,7 @@
 /** Mass loss: what is held, what is not, and how a hold ends. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { World } from './world.ts';
+import { OURS, World } from './world.ts';
 
 const keys = (n: number, from = 0): string[] =>
   Array.from({ length: n }, (_, i) => `10.100.${from + i}.0/24`);
@@ -157,6 +157,43 @@ describe('a hold', () => {
     world.kernel.setLink(world.eth0, { up: true });
     world.run(1000);
     assert.equal(world.ours().length, 10);
+  });
+});
+
+describe('a held route whose device gets another index', () => {
+  test('is put back by the new one, and held again only once it stands', () => {
+    const world = fleet(10);
+    world.want(all(keys(10), undefined));
+    world.run(1000);
+    const [key = ''] = keys(1);
+    assert.equal(world.state(key), 'held');
+    world.kernel.setLink(world.eth0, { up: false });
+    world.kernel.removeAddress(world.eth0, '10.0.0.1/24');
+    world.run(1000);
+    assert.deepEqual(world.ours(), []);
+    assert.notEqual(world.state(key), 'held', 'there is no route to hold');
+    world.kernel.removeAddress(world.eth1, '10.1.0.1/24');
+    world.kernel.addAddress(world.eth1, '10.0.0.1/24');
+    world.send({ type: 'device', from: world.eth0, to: world.eth1 });
+    world.run(1000);
+    assert.equal(world.ours().length, 10);
+    assert.equal(world.state(key), 'held');
+    assert.equal(world.said('holdCleared').length, 0);
+  });
+
+  test('is put back by it also when it becomes held only later', () => {
+    const world = fleet(10);
+    world.want(all(keys(10).slice(0, 5), undefined));
+    world.send({ type: 'device', from: world.eth0, to: world.eth1 });
+    world.kernel.removeAddress(world.eth0, '10.0.0.1/24');
+    world.kernel.removeAddress(world.eth1, '10.1.0.1/24');
+    world.kernel.addAddress(world.eth1, '10.0.0.1/24');
+    world.want(all(keys(10).slice(5), undefined));
+    world.run(1000);
+    assert.equal(world.said('hold').length, 1);
+    const rows = world.kernel.routes().filter(({ protocol }) => protocol === OURS);
+    assert.deepEqual(new Set(rows.map(({ device }) => device)), new Set([world.eth1]));
+    assert.equal(rows.length, 10);
   });
 });
 
