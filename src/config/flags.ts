@@ -161,7 +161,7 @@ export const FLAGS: readonly Flag[] = [
   string(
     'route-table',
     'NUMBER|VRF',
-    'routing table of our routes, or the VRF device that has it',
+    'routing table of our routes, or the VRF device that has it (read at the start: restart if the VRF is made anew)',
     'main',
   ),
   {
