@@ -95,7 +95,8 @@ fn more_events_than_one_reading_takes_are_left_for_the_next() {
     in_namespace(|device| {
         let socket = open_socket().unwrap();
         let adds = (0..DRAIN_MAX + 100)
-            .map(|n| op(Kind::Add, &route(&format!("10.{}.{}.0", 100 + (n >> 8), n & 255), "10.0.0.9", device)))
+            .map(|n| format!("10.{}.{}.0", 100 + (n >> 8), n & 255))
+            .map(|prefix| op(Kind::Add, &route(&prefix, "10.0.0.9", device)))
             .collect::<Vec<_>>();
         Batches::open().unwrap().apply(&adds).unwrap();
         let mut buffer = vec![0; BUFFER];
