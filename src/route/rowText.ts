@@ -31,6 +31,8 @@ export function rowText(rival: KernelRoute, deviceName: (device: number) => stri
   const via = rival.gateway === undefined ? '' : `via ${rival.gateway.text}`;
   const dev = rival.device === 0 ? '' : `dev ${deviceName(rival.device)}`;
   const proto = `proto ${PROTOCOLS[rival.protocol] ?? rival.protocol}`;
-  const words = [type, via, dev, proto, `metric ${rival.metric}`];
+  // Else it might read just like ours, and nobody would know why it is not taken over.
+  const more = rival.more && via !== '' ? 'with options of its own' : '';
+  const words = [type, via, dev, proto, `metric ${rival.metric}`, more];
   return words.filter((word) => word !== '').join(' ');
 }

@@ -124,6 +124,7 @@ describe('a rival', () => {
         world.want({ [text]: gateway });
         world.run(1000);
         assert.equal(world.state(text), 'conflict');
+        assert.match(world.states.get(text)?.reason ?? '', /metric \d+ with options of its own\.$/);
         world.want({});
         world.run(60_000);
         const rows = world.kernel.routes().filter((r) => r.prefix.text === text);
