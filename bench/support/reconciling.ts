@@ -41,6 +41,7 @@ export class Reconciling {
       metrics: {
         metricOf: (gateway) => metricOf(gateway, metrics),
         moved: () => {},
+        begin: () => false,
         turn: () => false,
         spread: metrics,
         gateways: 0,

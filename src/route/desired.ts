@@ -4,10 +4,11 @@
 import type { Address, Prefix } from '../ip/index.ts';
 import { Hold, type Loss } from './hold.ts';
 import { type MetricPolicy, RouteMetrics } from './metric.ts';
-import { storedMetric } from './plan.ts';
+import { isOwn, storedMetric } from './plan.ts';
 import type {
   DesiredChange,
   HoldEnd,
+  ReconcilerInput,
   ReconcilerOptions,
   ReconcilerOutput,
   WantedRoute,
@@ -17,6 +18,7 @@ import type { Route } from './types.ts';
 
 const HOLD_MS = 600_000;
 
+type DesiredInput = Extract<ReconcilerInput, { type: 'desired' }>;
 type DesiredNews = Extract<ReconcilerOutput, { type: 'hold' | 'holdCleared' | 'metrics' }>;
 
 export class Desired {
@@ -27,6 +29,8 @@ export class Desired {
   readonly #say: (news: DesiredNews) => void;
   readonly #look: (tracked: Tracked) => void;
   #swept = false;
+  #begun = false;
+  #complete = false;
 
   /** `look` is called for each prefix about which something changed, `say` when a hold begins or ends, or metrics change. */
   constructor(
@@ -53,7 +57,8 @@ export class Desired {
   }
 
   /** Prefixes that return come first and new ones last, so that "more than half" is of the peers there were. */
-  change(changes: readonly DesiredChange[], now: number, suspect: boolean): void {
+  change({ changes, complete, suspect }: DesiredInput, now: number): void {
+    this.#complete ||= complete;
     const losses: Loss[] = [];
     const fresh: [Tracked, WantedRoute][] = [];
     const last = new Map<string, DesiredChange>();
@@ -71,7 +76,7 @@ export class Desired {
     }
     for (const { prefix } of losses) this.#want(this.#tracker.of(prefix), undefined);
     const left = this.#tracker.wanted;
-    const held = this.#changing(() => this.#hold.lose(losses, left, now, suspect));
+    const held = this.#changing(() => this.#hold.lose(losses, left, now, suspect ?? false));
     // Those that went before their number was too great are put back.
     for (const { prefix, wish } of held)
       this.#want(this.#tracker.of(prefix), wish && this.#metered(wish));
@@ -80,6 +85,17 @@ export class Desired {
       this.#want(tracked, this.#routeOf(tracked.prefix, route));
     }
     this.#turnMetrics();
+  }
+
+  /** The kernel's routes are known, for the first time or after they were not. */
+  seen(): void {
+    if (!this.#begun) {
+      const rows = [...this.#tracker.all()].flatMap((tracked) => tracked.rows);
+      if (this.#metrics.begin(rows.filter((row) => isOwn(row, this.#options)))) this.#remeter();
+      this.#turnMetrics();
+    }
+    this.#begun = true;
+    for (const tracked of this.#tracker.all()) this.#look(tracked);
   }
 
   /** The uplink has another index: every wish goes by it now, those included that a hold keeps or may put back. */
@@ -153,9 +169,13 @@ export class Desired {
 
   /** More or fewer gateways than the metrics in use are good for: every route moves to its new metric. */
   #turnMetrics(): void {
-    if (!this.#metrics.turn()) return;
+    if (!this.#metrics.turn(this.#complete)) return;
     const { spread, gateways } = this.#metrics;
     this.#say({ type: 'metrics', spread, gateways });
+    this.#remeter();
+  }
+
+  #remeter(): void {
     for (const tracked of this.#tracker.all())
       if (tracked.wish !== undefined) this.#want(tracked, this.#metered(tracked.wish));
   }

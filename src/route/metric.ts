@@ -4,6 +4,7 @@
  * 5 us with a metric per gateway. Metrics decide nothing here: each prefix has one route. docs/decisions/012.
  */
 import type { Address, Prefix } from '../ip/index.ts';
+import type { KernelRoute } from './types.ts';
 
 /** auto: by the number of gateways. 0: metric 0 for all. spread: a metric per gateway, however few. */
 export type MetricChoice = 'auto' | '0' | 'spread';
@@ -26,8 +27,10 @@ export interface MetricPolicy {
   metricOf(gateway: Address, prefix: Prefix): number;
   /** A prefix is routed by `now` instead of `before`; undefined: by none. */
   moved(before: Address | undefined, now: Address | undefined): void;
-  /** Takes in what moved. True: the metrics of routes are other ones from now on. */
-  turn(): boolean;
+  /** Our routes as the first dump shows them: a restart goes on where the run before was. True: metrics are others now. */
+  begin(routes: readonly Pick<KernelRoute, 'gateway' | 'metric'>[]): boolean;
+  /** Takes in what moved. `mayFall`: every gateway is known, so few are few. True: metrics of routes are others now. */
+  turn(mayFall: boolean): boolean;
   /** Over how many metrics the gateways are spread; 0: not at all. */
   readonly spread: number;
   /** Different IPv4 gateways in use. */
@@ -57,13 +60,18 @@ export class RouteMetrics implements MetricPolicy {
   }
 
   metricOf(gateway: Address): number {
-    // IPv6 has no such chain; its metric 0 is 1024.
-    if (gateway.family === 6 || this.spread === 0) return 0;
-    // Fibonacci hashing: gateways are neighbours or have a stride, and either way come out evenly. The same gateway
-    // always gets the same metric, so a restart finds its routes as it left them. Never 0: a delete that names metric 0
-    // takes any.
-    const hash = Math.imul(gateway.value, 0x9e3779b1) >>> 0;
-    return 1 + Math.floor(hash / (2 ** 32 / this.spread));
+    return metricAt(gateway, this.spread);
+  }
+
+  begin(routes: readonly Pick<KernelRoute, 'gateway' | 'metric'>[]): boolean {
+    const own = routes.filter(({ gateway }) => gateway?.family === 4);
+    const fits = [0, ...this.#levels.map(({ metrics }) => metrics)].map(
+      (spread) => own.filter((r) => r.gateway && metricAt(r.gateway, spread) === r.metric).length,
+    );
+    const level = fits.indexOf(Math.max(...fits));
+    if (level <= this.#level) return false;
+    this.#level = level;
+    return true;
   }
 
   moved(before: Address | undefined, now: Address | undefined): void {
@@ -76,12 +84,26 @@ export class RouteMetrics implements MetricPolicy {
     if (now?.family === 4) this.#uses.set(now.text, (this.#uses.get(now.text) ?? 0) + 1);
   }
 
-  turn(): boolean {
+  turn(mayFall = true): boolean {
     const before = this.#level;
     const { size } = this.#uses;
     while (size > (this.#levels[this.#level]?.above ?? Number.POSITIVE_INFINITY)) this.#level += 1;
-    while (this.#level > this.#least && size < (this.#levels[this.#level - 1]?.below ?? 0))
+    while (
+      mayFall &&
+      this.#level > this.#least &&
+      size < (this.#levels[this.#level - 1]?.below ?? 0)
+    )
       this.#level -= 1;
     return this.#level !== before;
   }
+}
+
+function metricAt(gateway: Address, spread: number): number {
+  // IPv6 has no such chain; its metric 0 is 1024.
+  if (gateway.family === 6 || spread === 0) return 0;
+  // Fibonacci hashing: gateways are neighbours or have a stride, and either way come out evenly. The same gateway
+  // always gets the same metric, so a restart finds its routes as it left them. Never 0: a delete that names metric 0
+  // takes any.
+  const hash = Math.imul(gateway.value, 0x9e3779b1) >>> 0;
+  return 1 + Math.floor(hash / (2 ** 32 / spread));
 }

@@ -64,7 +64,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     switch (input.type) {
       case 'desired':
         this.#settled = false;
-        this.#desired.change(input.changes, now, input.suspect ?? false);
+        this.#desired.change(input, now);
         if (input.complete) this.#complete = true;
         this.#sweep(now);
         break;
@@ -126,7 +126,7 @@ export class Reconciler implements Core<ReconcilerInput, ReconcilerOutput> {
     for (const tracked of changed) this.#peers.look(tracked);
     this.#peers.believe(now);
     if (flight.afterLinks) this.#peers.forgive(changed);
-    if (!this.#seen) for (const tracked of this.#tracker.all()) this.#peers.look(tracked);
+    if (!this.#seen) this.#desired.seen();
     this.#seen = true;
     this.#sweep(now);
   }

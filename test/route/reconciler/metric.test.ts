@@ -151,6 +151,25 @@ describe('crossing the threshold', () => {
     assert.ok(standing.has(key(0)));
   });
 
+  test('a restart between the thresholds goes on with the metrics that stand, whatever comes first', () => {
+    for (const dumpFirst of [true, false]) {
+      const { world, want } = fleet(21);
+      want(15, 21, () => '10.0.0.2');
+      world.run(1000);
+      assert.ok(!metricsIn(world).has(0));
+      const before = world.ours();
+      world.restart({ metrics: new RouteMetrics('auto', LEVELS) });
+      world.outputs.length = 0;
+      if (dumpFirst) world.run(100);
+      for (const row of world.kernel.routes().filter((r) => r.protocol === OURS))
+        world.want({ [row.prefix.text]: row.gateway?.text }, false);
+      world.want({});
+      world.run(60_000);
+      assert.deepEqual([world.said('apply').length, world.said('metrics').length], [0, 0]);
+      assert.deepEqual(world.ours(), before);
+    }
+  });
+
   test('leaves IPv6 routes as they are', () => {
     const { world, want } = fleet(20);
     world.want({ 'fd01:0:1::/64': 'fd00::2' });

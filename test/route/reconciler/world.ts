@@ -34,7 +34,8 @@ export function address(text: string): Address {
 /** A metric for each prefix, which may change when its wish does. */
 export function metricBy(choose: (prefix: Prefix) => number): MetricPolicy {
   const metricOf = (_: Address, of: Prefix): number => choose(of);
-  return { metricOf, moved: () => {}, turn: () => false, spread: 0, gateways: 0 };
+  const never = () => false;
+  return { metricOf, moved: () => {}, begin: never, turn: never, spread: 0, gateways: 0 };
 }
 
 const isOurs = (route: KernelRoute): boolean => route.protocol === OURS;
@@ -99,13 +100,13 @@ export class ModelWorld {
   }
 
   /** A new reconciler over the same kernel: whatever was in flight or said is lost. */
-  restart(): void {
+  restart(other: Partial<ReconcilerOptions> = {}): void {
     this.#listening.abort();
     this.#listening = new AbortController();
-    this.core = this.#start();
+    this.core = this.#start(other);
   }
 
-  #start(): Reconciler {
+  #start(other: Partial<ReconcilerOptions> = {}): Reconciler {
     const { signal } = this.#listening;
     this.request = undefined;
     this.answer = undefined;
@@ -119,6 +120,7 @@ export class ModelWorld {
       within: WITHIN,
       random: () => 0.5,
       ...this.#options,
+      ...other,
     };
     const filter = { protocol: OURS, table: 254, within: WITHIN };
     void this.kernel.driver().listen(filter, (hint) => {
