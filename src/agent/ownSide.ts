@@ -1,5 +1,5 @@
 /** The cores of our own subnet, `own` and `keeper`, at work on etcd and the disk: performs what they put out. */
-import { drive, type Send, sentenceOf } from '../core/index.ts';
+import { answer, drive, type Send, sentenceOf } from '../core/index.ts';
 import {
   type HeldSubnet,
   Keeper,
@@ -62,14 +62,14 @@ export function runOwn(
     switch (output.type) {
       case 'persist':
         events.asking(output.state.subnet);
-        return answer(output, () => save(output.state).then(() => ({ type: 'persisted' })));
+        return reply(output, () => save(output.state).then(() => ({ type: 'persisted' })));
       case 'transact':
-        return answer(output, async () => {
+        return reply(output, async () => {
           const result = await etcd.transact(output.transaction);
           return { type: 'transacted', answer: result };
         });
       case 'read':
-        return answer(output, async () => ({
+        return reply(output, async () => ({
           type: 'readBack',
           entry: await etcd.get(output.key),
         }));
@@ -84,20 +84,21 @@ export function runOwn(
   const performKeeper = (output: KeeperOutput): void => {
     if (output.type === 'state') return own({ type: 'keeper', state: output.state });
     const { attempt, id } = output;
-    const call =
-      output.type === 'grant'
-        ? etcd.grant(id, output.ttl).then((): KeeperInput => ({ type: 'granted', attempt }))
-        : etcd.keepAlive(id).then((ttl): KeeperInput => ({ type: 'keptAlive', attempt, ttl }));
-    call.then(keeper, (error: unknown) =>
-      keeper({ type: 'failed', attempt, reason: sentenceOf(error) }),
+    answer<KeeperInput>(
+      keeper,
+      async () =>
+        output.type === 'grant'
+          ? etcd.grant(id, output.ttl).then(() => ({ type: 'granted', attempt }))
+          : etcd.keepAlive(id).then((ttl) => ({ type: 'keptAlive', attempt, ttl })),
+      (reason) => ({ type: 'failed', attempt, reason }),
     );
   };
-  const answer = ({ attempt }: { attempt: number }, call: () => Promise<Answer>): void => {
-    call().then(
-      (result) => own({ ...result, attempt }),
-      (error: unknown) => own({ type: 'failed', attempt, reason: sentenceOf(error) }),
+  const reply = ({ attempt }: { attempt: number }, call: () => Promise<Answer>): void =>
+    answer<OwnInput>(
+      own,
+      async () => ({ ...(await call()), attempt }),
+      (reason) => ({ type: 'failed', attempt, reason }),
     );
-  };
 
   const keeper: Send<KeeperInput> = drive(keeperCore, performKeeper, clock, signal);
   const own: Send<OwnInput> = drive(ownCore, performOwn, clock, signal);

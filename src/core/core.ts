@@ -3,6 +3,7 @@
  * A core is pure: inputs and the time go in, outputs come back, nothing else happens.
  */
 import type { Cancel, Clock } from './clock.ts';
+import { sentenceOf } from './sentence.ts';
 
 /** Sent to a core when its deadline has passed. Every core takes it; one that comes early is a no-op. */
 export type TimerInput = { readonly type: 'timer' };
@@ -63,4 +64,16 @@ export function drive<In, Out>(
   };
   signal.addEventListener('abort', () => cancel?.(), { once: true });
   return send;
+}
+
+/**
+ * Performs a request of a core: sends what `call` resolves to, or, if it rejects, what `failed` makes of the
+ * sentence about it.
+ */
+export function answer<In>(
+  send: Send<In>,
+  call: () => Promise<In>,
+  failed: (reason: string) => In,
+): void {
+  call().then(send, (error: unknown) => send(failed(sentenceOf(error))));
 }

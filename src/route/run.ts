@@ -4,6 +4,7 @@
  * dump is asked for from time to time, so that a hint that never came is no difference for ever.
  */
 import {
+  answer,
   backoffMs,
   type Cancel,
   type Clock,
@@ -50,26 +51,21 @@ export function runReconciler(options: RunReconcilerOptions): Send<ReconcilerInp
     if (output.type === 'dump') {
       const { attempt, filter } = output;
       listener.follow(filter);
-      answer(
+      answer<ReconcilerInput>(
+        send,
         async () => ({ type: 'dumped', attempt, routes: await driver.dump(filter) }),
         (reason) => ({ type: 'dumpFailed', attempt, reason }),
       );
     } else if (output.type === 'apply') {
       const { attempt, ops } = output;
-      answer(
+      answer<ReconcilerInput>(
+        send,
         async () => ({ type: 'applied', attempt, result: await driver.apply(ops) }),
         (reason) => ({ type: 'applyFailed', attempt, reason }),
       );
     } else onReport(output);
   };
-  const answer = (
-    call: () => Promise<ReconcilerInput>,
-    failed: (reason: string) => ReconcilerInput,
-  ): void => {
-    void call().then(send, (error: unknown) => send(failed(sentenceOf(error))));
-  };
-
-  const send = drive(core, perform, clock, signal);
+  const send: Send<ReconcilerInput> = drive(core, perform, clock, signal);
   let cancel: Cancel | undefined;
   const resyncLater = (): void => {
     cancel = clock.at(clock.now() + RESYNC_MS, () => {

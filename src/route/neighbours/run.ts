@@ -1,5 +1,5 @@
 /** The neighbour keeper at work on a driver: performs its dumps and batches and feeds back what came of them. */
-import { type Clock, drive, type Send, sentenceOf } from '../../core/index.ts';
+import { answer, type Clock, drive, type Send } from '../../core/index.ts';
 import type { NeighbourKeeper } from './keeper.ts';
 import type { KeeperInput, KeeperOutput } from './keeperTypes.ts';
 import type { NeighbourDriver } from './types.ts';
@@ -27,26 +27,20 @@ export function runKeeper({
   const perform = (output: KeeperOutput): void => {
     if (output.type === 'dump') {
       const { attempt, filter } = output;
-      answer(
+      answer<KeeperInput>(
+        send,
         async () => ({ type: 'dumped', attempt, view: await driver.dump(filter) }),
         (reason) => ({ type: 'dumpFailed', attempt, reason }),
       );
     } else if (output.type === 'apply') {
       const { attempt, ops } = output;
-      answer(
+      answer<KeeperInput>(
+        send,
         async () => ({ type: 'applied', attempt, result: await driver.apply(ops) }),
         (reason) => ({ type: 'applyFailed', attempt, reason }),
       );
     } else onReport(output);
   };
-  const answer = (
-    call: () => Promise<KeeperInput>,
-    failed: (reason: string) => KeeperInput,
-  ): void => {
-    void call().then(send, (error: unknown) => {
-      send(failed(sentenceOf(error)));
-    });
-  };
-  const send = drive(core, perform, clock, signal);
+  const send: Send<KeeperInput> = drive(core, perform, clock, signal);
   return send;
 }
