@@ -3,14 +3,15 @@
  * It decides (ownPlan) from what is known now and sends one request at a time. Every write is conditional on the
  * key's absence or revision, and comes after the state that explains it is on disk.
  */
-import { type BackoffOptions, backoffMs, type Core, type TimerInput } from '../core/index.ts';
+import { backoffMs, type Core, type TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { leaseValue, type PublicAddresses, readLease } from './codec.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyPut, StoredKey } from './keys.ts';
-import { stateText, withAddresses } from './ownership.ts';
+import { Known } from './known.ts';
+import { withAddresses } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
-import { type KnownView, newestOf, type Pending, type Told } from './ownRequests.ts';
+import { Contest, OnDisk, type Pending } from './ownRequests.ts';
 import { subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
@@ -18,34 +19,23 @@ import type { OwnState } from './state.ts';
 type PutPlan = Extract<Plan, { kind: 'put' }>;
 type HoldPlan = Extract<Plan, { kind: 'hold' }>;
 
-const SAVE_AGAIN_MS = 30_000;
-// Two hosts with one address would otherwise write in turns as fast as etcd answers.
-const CONTEST: BackoffOptions = { firstMs: 2_000, maxMs: 60_000 };
-
 export class Own implements Core<OwnInput, OwnOutput> {
   readonly #options: OwnOptions;
   #config: ConfigState = { kind: 'missing' };
-  #view: KnownView | undefined;
+  readonly #known = new Known();
   #keeper: KeeperState = { kind: 'none' };
   #here: PublicAddresses = { publicIp: undefined, publicIp6: undefined };
   #unusable: readonly Prefix[] = [];
   #own: OwnState | undefined;
   #leaseId: string | undefined;
-  #saved: string | undefined;
-  /** The state that the disk refused, as text: tried again at #saveAgainAt, and no reason to stop meanwhile. */
-  #unsaved: string | undefined;
-  #saveAgainAt: number | undefined;
-  readonly #told = new Map<string, Told>();
+  readonly #disk: OnDisk;
   #pending: Pending | undefined;
   #attempt = 0;
   /** The key whose transaction had no answer. */
   #readBack: string | undefined;
   #failures = 0;
   #retryAt: number | undefined;
-  #contests = 0;
-  #contestAt: number | undefined;
-  /** The wait of this contest is over. */
-  #contestReady = false;
+  readonly #contest: Contest;
   #announced: string | undefined;
   /** Added to every sentence until what a transaction did is known. */
   #trouble = '';
@@ -58,11 +48,12 @@ export class Own implements Core<OwnInput, OwnOutput> {
     this.#options = options;
     this.#own = options.state;
     this.#leaseId = options.state?.etcdLease;
-    this.#saved = options.state && stateText(options.state);
+    this.#disk = new OnDisk(options.state);
+    this.#contest = new Contest(options.random);
   }
 
   get deadline(): number | undefined {
-    const times = [this.#retryAt, this.#saveAgainAt, this.#contestAt];
+    const times = [this.#retryAt, this.#disk.deadline, this.#contest.deadline];
     const set = times.filter((at) => at !== undefined);
     return set.length === 0 ? undefined : Math.min(...set);
   }
@@ -78,14 +69,8 @@ export class Own implements Core<OwnInput, OwnOutput> {
 
   #wake(now: number): void {
     if (this.#retryAt !== undefined && now >= this.#retryAt) this.#retryAt = undefined;
-    if (this.#contestAt !== undefined && now >= this.#contestAt) {
-      this.#contestAt = undefined;
-      this.#contestReady = true;
-    }
-    if (this.#saveAgainAt !== undefined && now >= this.#saveAgainAt) {
-      this.#saveAgainAt = undefined;
-      this.#unsaved = undefined;
-    }
+    this.#contest.wake(now);
+    this.#disk.wake(now);
   }
 
   #take(input: OwnInput | TimerInput, now: number): void {
@@ -94,11 +79,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
         this.#config = input.config;
         break;
       case 'view':
-        // A restored or replaced cluster counts anew: what was told before is of another history.
-        if (input.revision < (this.#view?.revision ?? 0)) this.#told.clear();
-        this.#view = { revision: input.revision, leases: input.leases };
-        for (const [name, { revision }] of this.#told)
-          if (revision <= input.revision) this.#told.delete(name);
+        this.#known.setView(input.revision, input.leases);
         break;
       case 'keeper':
         this.#keeper = input.state;
@@ -121,9 +102,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (answer.type === 'failed') {
       this.#failed(pending, answer.reason, now);
     } else if (pending.kind === 'persist') {
-      this.#saved = stateText(pending.state);
-      this.#unsaved = undefined;
-      this.#saveAgainAt = undefined;
+      this.#disk.saved(pending.state);
     } else if (pending.kind === 'transact' && answer.type === 'transacted') {
       this.#failures = 0;
       this.#trouble = '';
@@ -142,14 +121,13 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   #tell(name: string, entry: StoredKey | undefined, revision: number): void {
-    this.#told.set(name, { revision, read: entry && readLease(name, entry) });
+    this.#known.tell(name, entry && readLease(name, entry), revision);
   }
 
   #failed(pending: Pending, reason: string, now: number): void {
     if (pending.kind === 'persist') {
       // The disk makes a restart certain of what is ours; etcd's conditions keep everybody safe without it.
-      this.#unsaved = stateText(pending.state);
-      this.#saveAgainAt = now + SAVE_AGAIN_MS;
+      this.#disk.failed(pending.state, now);
       return;
     }
     this.#failures += 1;
@@ -185,10 +163,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       }
       plan = planNext(this.#facts());
     }
-    if (!(plan.kind === 'put' && plan.contested)) {
-      this.#contestAt = undefined;
-      this.#contestReady = false;
-    }
+    if (!(plan.kind === 'put' && plan.contested)) this.#contest.over();
     if (plan.kind === 'hold') this.#hold(plan);
     else {
       if (plan.say !== undefined) this.#say(plan.say.status, plan.say.sentence);
@@ -204,7 +179,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     const { configKey, subnetsPrefix, previous, seed } = this.#options;
     return {
       config: this.#config,
-      leases: newestOf(this.#view, this.#told),
+      leases: this.#known.leases,
       here: this.#here,
       unusable: this.#unusable,
       own: this.#own,
@@ -237,12 +212,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   /** Puts our value on our key, once the state is on disk and the etcd lease is there. */
   #put({ condition, lease, here, contested }: PutPlan, now: number): void {
     if (this.#own === undefined) return;
-    if (contested && !this.#contestReady) {
-      if (this.#contestAt !== undefined) return;
-      this.#contests += 1;
-      this.#contestAt = now + backoffMs(this.#contests, CONTEST, this.#options.random);
-      return;
-    }
+    if (contested && !this.#contest.isTurn(now)) return;
     const own = withAddresses(this.#own, here);
     this.#own = own;
     if (this.#persist(own)) return;
@@ -265,8 +235,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
 
   /** Whether the state still has to be written first; then a write is under way. */
   #persist(state: OwnState): boolean {
-    const text = stateText(state);
-    if (text === this.#saved || text === this.#unsaved) return false;
+    if (!this.#disk.lacks(state)) return false;
     const attempt = this.#next();
     this.#pending = { kind: 'persist', attempt, state };
     this.#out.push({ type: 'persist', attempt, state });

@@ -1,8 +1,8 @@
-/** What the core of our own subnet waits for, and what answers have told it before the view does. */
-import type { ReadLease } from './codec.ts';
+/** What the core of our own subnet waits for: one request at a time, the disk's word, and its turn in a contest. */
+import { type BackoffOptions, backoffMs, type Random } from '../core/index.ts';
 import type { KeyPut } from './keys.ts';
+import { stateText } from './ownership.ts';
 import type { OwnState } from './state.ts';
-import type { Leases } from './view.ts';
 
 /** The one request under way. */
 export type Pending =
@@ -15,26 +15,83 @@ export type Pending =
     }
   | { readonly kind: 'read'; readonly attempt: number; readonly name: string };
 
-/** What an answer told about a key, where the view may be older. */
-export interface Told {
-  readonly revision: number;
-  readonly read: ReadLease | undefined;
+const SAVE_AGAIN_MS = 30_000;
+
+/** What the disk holds. A state that it refused is no reason to stop meanwhile, and tried again. */
+export class OnDisk {
+  #saved: string | undefined;
+  #refused: string | undefined;
+  #againAt: number | undefined;
+
+  constructor(state: OwnState | undefined) {
+    this.#saved = state && stateText(state);
+  }
+
+  get deadline(): number | undefined {
+    return this.#againAt;
+  }
+
+  /** Whether `state` has to be written now. */
+  lacks(state: OwnState): boolean {
+    const text = stateText(state);
+    return text !== this.#saved && text !== this.#refused;
+  }
+
+  saved(state: OwnState): void {
+    this.#saved = stateText(state);
+    this.#refused = undefined;
+    this.#againAt = undefined;
+  }
+
+  failed(state: OwnState, now: number): void {
+    this.#refused = stateText(state);
+    this.#againAt = now + SAVE_AGAIN_MS;
+  }
+
+  wake(now: number): void {
+    if (this.#againAt === undefined || now < this.#againAt) return;
+    this.#againAt = undefined;
+    this.#refused = undefined;
+  }
 }
 
-export interface KnownView {
-  readonly revision: number;
-  readonly leases: Leases;
-}
+// Two hosts with one address would otherwise write in turns as fast as etcd answers.
+const PACE: BackoffOptions = { firstMs: 2_000, maxMs: 60_000 };
 
-/** The view, with what answers have told since; usually that is nothing, and the view itself. */
-export function newestOf(
-  view: KnownView | undefined,
-  told: ReadonlyMap<string, Told>,
-): Leases | undefined {
-  if (view === undefined || told.size === 0) return view?.leases;
-  const newest = new Map(view.leases);
-  for (const [name, { read }] of told)
-    if (read === undefined) newest.delete(name);
-    else newest.set(name, read);
-  return newest;
+/** Our turns against another writer of our key: each waits longer than the one before. */
+export class Contest {
+  readonly #random: Random;
+  #turns = 0;
+  #at: number | undefined;
+  #due = false;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  get deadline(): number | undefined {
+    return this.#at;
+  }
+
+  /** Whether it is our turn; else its wait has begun. */
+  isTurn(now: number): boolean {
+    if (this.#due) return true;
+    if (this.#at === undefined) {
+      this.#turns += 1;
+      this.#at = now + backoffMs(this.#turns, PACE, this.#random);
+    }
+    return false;
+  }
+
+  /** Nobody else writes now. */
+  over(): void {
+    this.#at = undefined;
+    this.#due = false;
+  }
+
+  wake(now: number): void {
+    if (this.#at === undefined || now < this.#at) return;
+    this.#at = undefined;
+    this.#due = true;
+  }
 }

@@ -1,0 +1,39 @@
+/**
+ * All leases, the newest that is known of each: the last view, and what answers of etcd have told since it.
+ * An answer counts until a view as new as it has come.
+ */
+import type { ReadLease } from './codec.ts';
+import type { Leases } from './view.ts';
+
+/** What an answer told about a key; undefined: that it is absent. */
+interface Told {
+  readonly revision: number;
+  readonly read: ReadLease | undefined;
+}
+
+export class Known {
+  #view: { readonly revision: number; readonly leases: Leases } | undefined;
+  readonly #told = new Map<string, Told>();
+
+  /** A complete view; `leases` may be the same, changed map each time. */
+  setView(revision: number, leases: Leases): void {
+    // A restored or replaced cluster counts anew: what was told before is of another history.
+    if (revision < (this.#view?.revision ?? 0)) this.#told.clear();
+    this.#view = { revision, leases };
+    for (const [name, told] of this.#told) if (told.revision <= revision) this.#told.delete(name);
+  }
+
+  tell(name: string, read: ReadLease | undefined, revision: number): void {
+    this.#told.set(name, { revision, read });
+  }
+
+  /** Undefined before the first complete view. Usually nothing was told since, and it is the view itself. */
+  get leases(): Leases | undefined {
+    if (this.#view === undefined || this.#told.size === 0) return this.#view?.leases;
+    const newest = new Map(this.#view.leases);
+    for (const [name, { read }] of this.#told)
+      if (read === undefined) newest.delete(name);
+      else newest.set(name, read);
+    return newest;
+  }
+}
