@@ -1,7 +1,7 @@
 /** Everything that may happen to a fleet of agents, one event at a time, and the end of all of it. */
 import { type AgentHost, type AgentWorld, CONFIG, CONFIG_KEY } from './agentWorld.ts';
 import { address, prefix } from './leases.ts';
-import type { CallName } from './simSession.ts';
+import type { CallName } from './simLine.ts';
 
 type Event = readonly [name: string, happen: () => unknown];
 

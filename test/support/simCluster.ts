@@ -2,16 +2,20 @@
 import type { Clock } from '../../src/core/index.ts';
 import { SimEtcd, type SimEvent, type SimKey, type SimWrite } from './simEtcd.ts';
 
+/** Hears what a write did; nothing where the store is another one, compacted or restarted. */
+type Changed = (events: readonly SimEvent[]) => void;
+
 export class SimCluster {
   readonly #clock: Clock;
-  readonly #changed = new Set<() => void>();
+  readonly #changed = new Set<Changed>();
   #store: SimEtcd;
   #id = 1;
+  #term = 1;
   #compacted = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#store = this.#open();
+    this.#store = this.#heard(new SimEtcd(clock));
   }
 
   get store(): SimEtcd {
@@ -23,13 +27,18 @@ export class SimCluster {
     return String(this.#id);
   }
 
+  /** Watch streams end with the term in which they were opened. */
+  get term(): number {
+    return this.#term;
+  }
+
   /** Events up to this revision are forgotten. */
   get compacted(): number {
     return this.#compacted;
   }
 
-  /** Calls `changed` after each write, wipe and compaction; returns what ends that. */
-  follow(changed: () => void): () => void {
+  /** Calls `changed` after whatever happens to the cluster; returns what ends that. */
+  follow(changed: Changed): () => void {
     this.#changed.add(changed);
     return () => this.#changed.delete(changed);
   }
@@ -61,11 +70,30 @@ export class SimCluster {
     this.#tell();
   }
 
-  /** The data is lost: an empty store begins anew, as another cluster. */
-  wipe(): void {
-    this.#id += 1;
-    this.#compacted = 0;
-    this.#store = this.#open();
+  /** The data is lost: an empty store begins anew, as another cluster; with the same URLs and token it has the same id. */
+  wipe(id: 'new-id' | 'same-id' = 'new-id'): void {
+    this.#replace(new SimEtcd(this.#clock), 0, id);
+  }
+
+  /** Every member starts again: streams end, and leases begin their TTL anew. */
+  restart(): void {
+    this.#store.extendAll();
+    this.#term += 1;
+    this.#tell();
+  }
+
+  /** A snapshot; what is returned restores it, as often as it is called. */
+  backup(): (id?: 'new-id' | 'same-id') => void {
+    const saved = this.#store.copy();
+    const compacted = this.#compacted;
+    return (id = 'new-id') => this.#replace(saved.copy(), compacted, id);
+  }
+
+  #replace(store: SimEtcd, compacted: number, id: 'new-id' | 'same-id'): void {
+    if (id === 'new-id') this.#id += 1;
+    this.#term += 1;
+    this.#compacted = compacted;
+    this.#store = this.#heard(store);
     this.#tell();
   }
 
@@ -73,13 +101,15 @@ export class SimCluster {
     this.#store.transact({ compare: [], writes: [write] });
   }
 
-  #open(): SimEtcd {
-    const store = new SimEtcd(this.#clock);
-    store.watch(() => this.#tell());
+  #heard(store: SimEtcd): SimEtcd {
+    // One that was replaced goes on for itself, unheard: its leases still end.
+    store.watch((events) => {
+      if (this.#store === store) this.#tell(events);
+    });
     return store;
   }
 
-  #tell(): void {
-    for (const changed of [...this.#changed]) changed();
+  #tell(events: readonly SimEvent[] = []): void {
+    for (const changed of [...this.#changed]) changed(events);
   }
 }

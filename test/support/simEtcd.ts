@@ -33,12 +33,12 @@ export type SimAnswer =
 
 export class SimEtcd {
   readonly #clock: Clock;
-  readonly #keys = new Map<string, SimKey>();
+  #keys = new Map<string, SimKey>();
   readonly #leases = new Map<string, { readonly ttl: number; readonly endsAt: number }>();
   readonly #watchers = new Set<(events: readonly SimEvent[], revision: number) => void>();
   #revision = 1;
   /** Everything that was ever written, in order. */
-  readonly history: SimEvent[] = [];
+  history: SimEvent[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -92,6 +92,26 @@ export class SimEtcd {
       return { succeeded: true, revision: this.#commit(writes) };
     const current = compare.flatMap(({ key }) => this.#keys.get(key) ?? []);
     return { succeeded: false, revision: this.#revision, current };
+  }
+
+  /** The etcd leases that live. */
+  get leases(): readonly string[] {
+    return [...this.#leases.keys()];
+  }
+
+  /** Every lease lives its whole TTL from now on, as under a new leader. */
+  extendAll(): void {
+    for (const [id, { ttl }] of this.#leases) this.#setLease(id, ttl);
+  }
+
+  /** A store of its own with all that is here now, as a snapshot that is restored. */
+  copy(): SimEtcd {
+    const copy = new SimEtcd(this.#clock);
+    copy.#keys = new Map(this.#keys);
+    copy.#revision = this.#revision;
+    copy.history = [...this.history];
+    for (const [id, { ttl }] of this.#leases) copy.#setLease(id, ttl);
+    return copy;
   }
 
   #setLease(id: string, ttl: number): void {
