@@ -187,7 +187,7 @@ function readingEtcd(etcd: Etcd, { etcdKeys }: Notes): Etcd {
   return {
     list: (prefix) => etcd.list(prefix),
     get: (key) => etcd.get(key),
-    watch: (prefix, feed, signal) => etcd.watch(prefix, feed, signal),
+    watch: (prefix, feed, signal, saved) => etcd.watch(prefix, feed, signal, saved),
     status: () => etcd.status(),
     async transact({ writes }) {
       for (const { key } of writes) etcdKeys.add(key);

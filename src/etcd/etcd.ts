@@ -5,7 +5,14 @@ import { keepAliveOnce } from './keepAlive.ts';
 import { listPrefix } from './list.ts';
 import { checkOptions, type EtcdOptions } from './options.ts';
 import { Session } from './session.ts';
-import type { Etcd, KeyValue, Transaction, TransactionResult, WatchFeed } from './types.ts';
+import type {
+  Etcd,
+  KeyValue,
+  SavedView,
+  Transaction,
+  TransactionResult,
+  WatchFeed,
+} from './types.ts';
 import { Watcher } from './watcher.ts';
 import { toKeyValue, toTransactionResult, toTxn } from './wire.ts';
 
@@ -80,7 +87,12 @@ class SessionEtcd implements Etcd {
     });
   }
 
-  watch(prefix: string, feed: (item: WatchFeed) => void, signal: AbortSignal): void {
+  watch(
+    prefix: string,
+    feed: (item: WatchFeed) => void,
+    signal: AbortSignal,
+    saved?: SavedView,
+  ): void {
     if (this.#closed || signal.aborted) return;
     const ended = new AbortController();
     this.#watches.add(ended);
@@ -90,7 +102,7 @@ class SessionEtcd implements Etcd {
       this.#watches.delete(ended);
       signal.removeEventListener('abort', onAbort);
     });
-    new Watcher(this.#session, prefix, feed).run(this.#random, ended.signal);
+    new Watcher(this.#session, prefix, feed).run(this.#random, ended.signal, saved);
   }
 
   status(): { readonly endpoint: string; readonly trouble: string | undefined } {

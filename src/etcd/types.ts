@@ -37,9 +37,26 @@ export type WatchEvent =
 
 /** What a watch feeds: whole snapshots, then exactly the changes after them. */
 export type WatchFeed =
-  | { readonly type: 'snapshot'; readonly revision: number; readonly entries: readonly KeyValue[] }
+  | {
+      readonly type: 'snapshot';
+      readonly revision: number;
+      /** Decimal; '0' where the answer named none (grpc-proxy). */
+      readonly clusterId: string;
+      readonly entries: readonly KeyValue[];
+    }
   | { readonly type: 'changes'; readonly revision: number; readonly events: readonly WatchEvent[] }
   | { readonly type: 'freshness'; readonly state: 'live' | 'stale'; readonly reason: string };
+
+/** A complete view of a prefix as it once was, from which a watch may go on if etcd proves that it is of the same history. */
+export interface SavedView {
+  readonly clusterId: string;
+  /** Of the last snapshot or event. */
+  readonly revision: number;
+  /** Every key under the prefix. */
+  readonly entries: readonly KeyValue[];
+  /** Keys whose revisions tell this history from another one, whether or not they were there. */
+  readonly witnesses: readonly string[];
+}
 
 /** Why a call failed, told apart because the cure differs. */
 export type EtcdErrorKind =
@@ -82,9 +99,15 @@ export interface Etcd {
   revoke(id: string): Promise<void>;
   /**
    * Feeds all keys under `prefix` until `signal` aborts. Survives everything; never feeds a change twice or skips one
-   * without a snapshot in between.
+   * without a snapshot in between. From a `saved` view it goes on with a read of what changed since, where that proves
+   * the whole; the first item is a snapshot all the same.
    */
-  watch(prefix: string, feed: (item: WatchFeed) => void, signal: AbortSignal): void;
+  watch(
+    prefix: string,
+    feed: (item: WatchFeed) => void,
+    signal: AbortSignal,
+    saved?: SavedView,
+  ): void;
   /** Which endpoint is in use, and what is wrong if something is: for status and logs. */
   status(): { readonly endpoint: string; readonly trouble: string | undefined };
   close(): Promise<void>;

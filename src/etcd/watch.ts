@@ -1,37 +1,22 @@
 /**
  * The watch core: lists, then watches from the list's revision + 1, and after any cut from the last delivered
- * event's revision + 1, never from a header's. Any doubt (compaction, another cluster, a revision that went back)
- * means list again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
+ * event's revision + 1, never from a header's. A saved view spares the list where a read of the changes since proves it.
+ * Any doubt (compaction, another cluster, a revision that went back) means list again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
  */
 import { backoffMs, type Core, type Random, type TimerInput } from '../core/index.ts';
-import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
+import { provenView } from './resume.ts';
+import type { KeyValue, SavedView, WatchEvent, WatchFeed } from './types.ts';
+import { doubtOf, growthOf, type Live, lastRevision, type State } from './watchState.ts';
 import {
   type Header,
+  quietMs,
+  type Since,
+  spreadMs,
   WATCH_TIMES,
   type WatchInput,
   type WatchOutput,
   type WatchTimes,
 } from './watchTypes.ts';
-
-type Probe = { readonly attempt: number; readonly missedAt: number };
-
-type State =
-  | { readonly name: 'idle' }
-  | { readonly name: 'listing'; readonly attempt: number; readonly until: number }
-  | { readonly name: 'opening'; readonly attempt: number; readonly until: number }
-  | Live
-  | { readonly name: 'waiting'; readonly until: number; readonly next: 'list' | 'open' };
-
-interface Live {
-  readonly name: 'live';
-  readonly attempt: number;
-  readonly since: number;
-  /** When the next probe is due, unless something is heard before. */
-  probeAt: number;
-  probe: Probe | undefined;
-  /** When a sign of life is owed. */
-  owedAt: number | undefined;
-}
 
 export class Watch implements Core<WatchInput, WatchOutput> {
   readonly #times: WatchTimes;
@@ -41,6 +26,10 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   /** Everything up to this revision has been fed; undefined before the first snapshot. */
   #fed: number | undefined;
   #clusterId = '0';
+  /** What was saved, until it is proven or not. */
+  #saved: SavedView | undefined;
+  /** How many keys there are, roughly. */
+  #keys = 0;
   /** Failures in a row, for the backoff. */
   #failures = 0;
   /**
@@ -71,7 +60,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   handle(input: WatchInput | TimerInput, now: number): WatchOutput[] {
     switch (input.type) {
       case 'start':
-        return this.#state.name === 'idle' ? this.#list(now) : [];
+        return this.#state.name === 'idle' ? this.#start(input.saved, now) : [];
       case 'timer':
         return this.#timer(now);
       case 'probed':
@@ -94,6 +83,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     now: number,
   ): WatchOutput[] {
     const state = this.#state;
+    if (input.type === 'since') return state.name === 'comparing' ? this.#compared(input, now) : [];
     if (input.type === 'listed') {
       return state.name === 'listing' ? this.#listed(input.header, input.entries, now) : [];
     }
@@ -111,6 +101,28 @@ export class Watch implements Core<WatchInput, WatchOutput> {
       : this.#heard(state, now);
   }
 
+  #start(saved: SavedView | undefined, now: number): WatchOutput[] {
+    if (saved === undefined) return this.#list(now);
+    this.#saved = saved;
+    const until = now + spreadMs(saved.entries.length) * this.#random();
+    this.#state = { name: 'waiting', until, next: 'begin' };
+    return [];
+  }
+
+  #begin(now: number): WatchOutput[] {
+    if (this.#saved === undefined) return this.#list(now);
+    const { revision, witnesses } = this.#saved;
+    const attempt = this.#next();
+    this.#state = { name: 'comparing', attempt, until: now + this.#times.listMs };
+    return [{ type: 'compare', attempt, from: revision + 1, witnesses }];
+  }
+
+  #compared(since: Since, now: number): WatchOutput[] {
+    const entries = this.#saved && provenView(this.#saved, since);
+    this.#saved = undefined;
+    return entries === undefined ? this.#list(now) : this.#listed(since.header, entries, now);
+  }
+
   #list(now: number): WatchOutput[] {
     const attempt = this.#next();
     this.#state = { name: 'listing', attempt, until: now + this.#times.listMs };
@@ -120,7 +132,8 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   #listed(header: Header, entries: readonly KeyValue[], now: number): WatchOutput[] {
     this.#fed = header.revision;
     this.#clusterId = header.clusterId;
-    const item: WatchFeed = { type: 'snapshot', revision: header.revision, entries };
+    this.#keys = entries.length;
+    const item: WatchFeed = { type: 'snapshot', ...header, entries };
     return [{ type: 'feed', item }, ...this.#open(header.revision, now)];
   }
 
@@ -131,7 +144,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #opened(attempt: number, now: number): WatchOutput[] {
-    const probeAt = now + this.#times.quietMs;
+    const probeAt = this.#quietUntil(now);
     this.#state = {
       name: 'live',
       attempt,
@@ -144,24 +157,19 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #events(live: Live, events: readonly WatchEvent[], now: number): WatchOutput[] {
-    let revision = this.#fed ?? 0;
-    const before = revision;
-    for (const event of events) {
-      const at = revisionOf(event);
-      // Several events of one revision are one transaction; etcd sends them in one response.
-      if (at < revision || at <= before) return this.#relist('an event came out of order', now);
-      revision = at;
-    }
+    const revision = lastRevision(events, this.#fed ?? 0);
+    if (revision === undefined) return this.#relist('an event came out of order', now);
     const said = this.#heard(live, now);
     if (events.length === 0) return said;
     this.#fed = revision;
     this.#failures = 0;
+    this.#keys = Math.max(0, this.#keys + growthOf(events));
     return [{ type: 'feed', item: { type: 'changes', revision, events } }, ...said];
   }
 
   /** The stream gave a sign of life. */
   #heard(live: Live, now: number): WatchOutput[] {
-    live.probeAt = now + this.#times.quietMs;
+    live.probeAt = this.#quietUntil(now);
     live.probe = undefined;
     live.owedAt = undefined;
     this.#patience = this.#times.owedMs;
@@ -172,7 +180,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     const live = this.#state;
     if (live.name !== 'live') return [];
     live.probe = undefined;
-    live.probeAt = now + this.#times.quietMs;
+    live.probeAt = this.#quietUntil(now);
     this.#failures = 0;
     const doubt = this.#doubt(header);
     if (doubt !== undefined) return this.#relist(doubt, now);
@@ -197,7 +205,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     // A watch that stood for a while has not failed, it was cut: start the backoff anew.
     const stood = state.name === 'live' && now - state.since >= this.#times.backoff.maxMs;
     this.#failures = stood ? 1 : this.#failures + 1;
-    const next = state.name === 'listing' || this.#fed === undefined ? 'list' : 'open';
+    const next = state.name === 'listing' || this.#fed === undefined ? 'begin' : 'open';
     this.#state = { name: 'waiting', until: now + this.#backoff(), next };
     return this.#say('stale', reason);
   }
@@ -212,7 +220,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     const said = this.#say('stale', reason);
     this.#failures += 1;
     if (this.#failures === 1) return [...ended, ...said, ...this.#list(now)];
-    this.#state = { name: 'waiting', until: now + this.#backoff(), next: 'list' };
+    this.#state = { name: 'waiting', until: now + this.#backoff(), next: 'begin' };
     return [...ended, ...said];
   }
 
@@ -223,7 +231,9 @@ export class Watch implements Core<WatchInput, WatchOutput> {
       case 'waiting':
         return state.next === 'open' && this.#fed !== undefined
           ? this.#open(this.#fed, now)
-          : this.#list(now);
+          : this.#begin(now);
+      case 'comparing':
+        return this.#failed('what has changed in etcd did not arrive in time', now);
       case 'listing':
         return this.#failed('the list from etcd did not arrive in time', now);
       case 'opening':
@@ -251,19 +261,18 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     return [{ type: 'ask', attempt, what: 'probe' }];
   }
 
-  /** Why an answer cannot come from the history that we have fed. */
   #doubt(header: Header): string | undefined {
-    const { clusterId } = header;
-    if (clusterId !== '0' && this.#clusterId !== '0' && clusterId !== this.#clusterId) {
-      return 'another etcd cluster answers';
-    }
-    return header.revision < (this.#fed ?? 0) ? "etcd's revision went back" : undefined;
+    return doubtOf(header, this.#clusterId, this.#fed ?? 0);
   }
 
   #say(state: 'live' | 'stale', reason: string): WatchOutput[] {
     if (this.#freshness === state) return [];
     this.#freshness = state;
     return [{ type: 'feed', item: { type: 'freshness', state, reason } }];
+  }
+
+  #quietUntil(now: number): number {
+    return now + quietMs(this.#times, this.#keys);
   }
 
   #isCurrent(attempt: number): boolean {
@@ -282,8 +291,4 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   #backoff(): number {
     return backoffMs(this.#failures, this.#times.backoff, this.#random);
   }
-}
-
-function revisionOf(event: WatchEvent): number {
-  return event.type === 'put' ? event.entry.modRevision : event.modRevision;
 }

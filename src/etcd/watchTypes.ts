@@ -1,6 +1,6 @@
 /** What goes into the watch core, what comes out, and its times. */
 import type { BackoffOptions } from '../core/index.ts';
-import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
+import type { KeyValue, SavedView, WatchEvent, WatchFeed } from './types.ts';
 
 /** Where an answer comes from: the store's revision and the cluster's id, '0' if the answer holds none (grpc-proxy). */
 export interface Header {
@@ -8,9 +8,23 @@ export interface Header {
   readonly clusterId: string;
 }
 
+/** What has changed since a saved view, all at one revision. */
+export interface Since {
+  readonly header: Header;
+  /** The keys whose last put is younger than the view. */
+  readonly changed: readonly KeyValue[];
+  /** There are more than `changed`. */
+  readonly more: boolean;
+  /** How many keys there are in all. */
+  readonly count: number;
+  /** The witnesses that exist, as they are. */
+  readonly witnesses: readonly KeyValue[];
+}
+
 /** Every answer carries the attempt number of the request that it answers; an answer to an older one is dropped. */
 export type WatchInput =
-  | { readonly type: 'start' }
+  | { readonly type: 'start'; readonly saved?: SavedView | undefined }
+  | ({ readonly type: 'since'; readonly attempt: number } & Since)
   | {
       readonly type: 'listed';
       readonly attempt: number;
@@ -33,6 +47,13 @@ export type WatchInput =
 
 export type WatchOutput =
   | { readonly type: 'list'; readonly attempt: number }
+  /** Read what has changed from revision `from` on, and the witnesses; answered by `since` or `failed`. */
+  | {
+      readonly type: 'compare';
+      readonly attempt: number;
+      readonly from: number;
+      readonly witnesses: readonly string[];
+    }
   | { readonly type: 'open'; readonly attempt: number; readonly from: number }
   /** progress: ask the stream of this attempt for a sign of life. probe: a cheap read, answered by `probed` or `failed`. */
   | { readonly type: 'ask'; readonly attempt: number; readonly what: 'progress' | 'probe' }
@@ -42,8 +63,9 @@ export type WatchOutput =
 
 /** All in milliseconds. */
 export interface WatchTimes {
-  /** After so long without a word a probe is sent. */
+  /** After so long without a word a probe is sent; see `quietMs`. */
   readonly quietMs: number;
+  readonly quietMaxMs: number;
   /** A probe without an answer for so long is a missed one. */
   readonly probeMs: number;
   /** A stream that a probe has shown to be behind must give a sign of life in this time; see `Debt`. */
@@ -57,6 +79,7 @@ export interface WatchTimes {
 
 export const WATCH_TIMES: WatchTimes = {
   quietMs: 2_000,
+  quietMaxMs: 17_000,
   probeMs: 3_000,
   owedMs: 2_000,
   owedMaxMs: 300_000,
@@ -64,3 +87,21 @@ export const WATCH_TIMES: WatchTimes = {
   openMs: 5_000,
   backoff: { firstMs: 50, maxMs: 1_000 },
 };
+
+const KEYS_PER_QUIET = 1_000;
+
+/**
+ * How long silence may last before a probe. Every host probes: so that all of them together ask etcd no more of it, each
+ * asks more rarely where there are many.
+ */
+export function quietMs(times: WatchTimes, keys: number): number {
+  return Math.min(times.quietMaxMs, times.quietMs * Math.max(1, keys / KEYS_PER_QUIET));
+}
+
+const SPREAD_KEYS_PER_MS = 20;
+const SPREAD_MAX_MS = 300;
+
+/** Over how long hosts that start together spread their first read. */
+export function spreadMs(keys: number): number {
+  return Math.min(SPREAD_MAX_MS, keys / SPREAD_KEYS_PER_MS);
+}

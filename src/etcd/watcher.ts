@@ -3,9 +3,9 @@ import type { IWatchRequest, IWatchResponse } from 'etcd3';
 import { drive, type Random, type Send, sentenceOf } from '../core/index.ts';
 import type { Endpoint, Stream } from './endpoint.ts';
 import { timeoutError, toEtcdError } from './errors.ts';
-import { listPrefix, toHeader } from './list.ts';
+import { listPrefix, readSince, toHeader } from './list.ts';
 import type { Session } from './session.ts';
-import type { WatchFeed } from './types.ts';
+import type { SavedView, WatchFeed } from './types.ts';
 import { Watch } from './watch.ts';
 import type { WatchInput, WatchOutput } from './watchTypes.ts';
 import { prefixRange, toWatchEvent } from './wire.ts';
@@ -30,14 +30,14 @@ export class Watcher {
     this.#feed = feed;
   }
 
-  /** Runs until `signal` aborts. */
-  run(random: Random, signal: AbortSignal): void {
+  /** Runs until `signal` aborts, from a saved view if there is one. */
+  run(random: Random, signal: AbortSignal, saved: SavedView | undefined): void {
     if (signal.aborted) return;
     const perform = (output: WatchOutput, send: Send<WatchInput>): void =>
       this.#perform(output, send);
     const send = drive(new Watch(random), perform, this.#session.clock, signal);
     signal.addEventListener('abort', () => this.#cancel(), { once: true });
-    send({ type: 'start' });
+    send({ type: 'start', saved });
   }
 
   #perform(output: WatchOutput, send: Send<WatchInput>): void {
@@ -48,6 +48,9 @@ export class Watcher {
         return;
       case 'list':
         void this.#list(output.attempt, send);
+        return;
+      case 'compare':
+        void this.#compare(output, send);
         return;
       case 'open':
         void this.#open(output.attempt, output.from, send);
@@ -75,6 +78,17 @@ export class Watcher {
   async #list(attempt: number, send: Send<WatchInput>): Promise<void> {
     const answer = await listPrefix(this.#session, this.#prefix).then(
       ({ header, entries }): WatchInput => ({ type: 'listed', attempt, header, entries }),
+      (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: sentenceOf(error) }),
+    );
+    send(answer);
+  }
+
+  async #compare(
+    { attempt, from, witnesses }: Extract<WatchOutput, { type: 'compare' }>,
+    send: Send<WatchInput>,
+  ): Promise<void> {
+    const answer = await readSince(this.#session, this.#prefix, from, witnesses).then(
+      (since): WatchInput => ({ type: 'since', attempt, ...since }),
       (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: sentenceOf(error) }),
     );
     send(answer);

@@ -16,6 +16,8 @@ function word(output: WatchOutput): string {
   switch (output.type) {
     case 'list':
       return `list#${output.attempt}`;
+    case 'compare':
+      return `compare#${output.attempt} from ${output.from}`;
     case 'open':
       return `open#${output.attempt} from ${output.from}`;
     case 'ask':
