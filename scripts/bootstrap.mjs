@@ -5,11 +5,13 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHECKS } from './checks.mjs';
 import { findProgram, ROOT, say } from './common.mjs';
+import { runTests } from './testRunner.mjs';
 import { ensureTools, findEtcd } from './tools.mjs';
 
 const USAGE = `usage: node scripts/bootstrap.mjs COMMAND [ARGS]
   demo [ARGS]        the demo; --help for its options
-  test [PATHS]       all tests but the long ones, or those in the files and folders named
+  test [PATHS]       all tests but the long ones, or those in the files and folders named;
+                     HOSTGW_TEST_JOBS files at a time (twice the processors)
   build-native       the Rust addon
   check              types, lint, unused code, import directions, Rust
   long [NAME]        the long tests in test/long, or the one named
@@ -112,12 +114,6 @@ async function labEnvironment() {
   return etcd.path === undefined ? {} : { HOSTGW_ETCD: etcd.path };
 }
 
-/** All but those that take minutes, which `long` runs. */
-const testFolders = () =>
-  readdirSync(join(ROOT, 'test'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name !== 'long')
-    .map((entry) => `test/${entry.name}/`);
-
 const COMMANDS = {
   async demo(args) {
     if (args.some((arg) => arg === '--help' || arg === '-h')) {
@@ -134,9 +130,10 @@ const COMMANDS = {
     await ensurePackages();
     await ensureNative();
     const env = await labEnvironment();
-    // Lab tests start whole engines; a single test may take this long on a slow machine.
-    const where = args.length > 0 ? args : testFolders();
-    return exec(bunPath(), ['test', '--timeout', '60000', ...where], env);
+    // Options are bun's: then one bun runs it all.
+    if (args.some((arg) => arg.startsWith('-')))
+      return exec(bunPath(), ['test', '--timeout', '180000', ...args], env);
+    return runTests({ bun: bunPath(), paths: args, env });
   },
   async long(args) {
     await ensurePackages();
