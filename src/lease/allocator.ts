@@ -1,15 +1,26 @@
 /**
  * Which subnets a host may try, one after the other: its previous one first, then every free one exactly once,
- * in an order of its own, so that hosts which start together do not run after each other.
+ * in an order of its own, so that hosts which start together do not run after each other. What another host may
+ * still count on, because it held it once, comes last.
  */
 import type { NetworkConfig, SubnetRange } from '../config/index.ts';
-import { type Address, addressAt, bitsOf, overlaps, type Prefix, prefixOf } from '../ip/index.ts';
+import {
+  type Address,
+  addressAt,
+  bitsOf,
+  lastAddress,
+  overlaps,
+  type Prefix,
+  prefixOf,
+} from '../ip/index.ts';
 import type { Subnets } from './codec.ts';
 
 export interface CandidateRequest {
   readonly config: NetworkConfig;
   /** Prefixes of any length and family that nobody else may overlap. */
   readonly taken: readonly Prefix[];
+  /** Free, but held once: tried when nothing else is free. */
+  readonly departed?: readonly Prefix[];
   /** Tried first, if it fits and is free. */
   readonly previous: Subnets | undefined;
   /** The host's identity; equal seeds try in the same order. */
@@ -26,24 +37,39 @@ const SUBNETS_MAX = 2 ** 32;
  * one family also want the same key, and etcd lets one of them win. More than 2^32 subnets are not looked at.
  */
 export function* candidates(request: CandidateRequest): Generator<Subnets, undefined> {
-  const { config, taken, previous } = request;
+  const { config, taken, departed = [], previous, seed } = request;
   const ranges = [config.v4, config.v6].filter((range) => range !== undefined);
   if (ranges.length === 0) return undefined;
   const first = isUsable(previous, config, taken) ? previous : undefined;
   if (first !== undefined) yield first;
 
-  const free = freeRuns(Math.min(...ranges.map(countOf)), ranges, taken);
-  const count = free.reduce((sum, run) => sum + run.length, 0);
+  const count = Math.min(...ranges.map(countOf));
+  const closed = taken.flatMap((prefix) => covered(prefix, ranges));
+  const fresh = freeRuns(count, [
+    ...closed,
+    ...departed.flatMap((prefix) => covered(prefix, ranges)),
+  ]);
+  const pairAt = (index: number): Subnets => ({
+    subnet: config.v4 && subnetAt(config.v4, index),
+    subnet6: config.v6 && subnetAt(config.v6, index),
+  });
+  for (const index of shuffled(fresh, seed))
+    if (!samePair(pairAt(index), first)) yield pairAt(index);
+  if (departed.length === 0) return undefined;
+  const offered = fresh.map(({ start, length }) => ({ from: start, to: start + length - 1 }));
+  for (const index of shuffled(freeRuns(count, [...closed, ...offered]), seed))
+    if (!samePair(pairAt(index), first)) yield pairAt(index);
+  return undefined;
+}
+
+/** Each index of the runs once, in the order of the seed. */
+function* shuffled(runs: readonly Run[], seed: string): Generator<number, undefined> {
+  const count = runs.reduce((sum, run) => sum + run.length, 0);
   if (count === 0) return undefined;
-  const stride = coprimeStride(hash(`stride ${request.seed}`), count);
-  let at = hash(`start ${request.seed}`) % count;
+  const stride = coprimeStride(hash(`stride ${seed}`), count);
+  let at = hash(`start ${seed}`) % count;
   for (let step = 0; step < count; step++) {
-    const index = nth(free, at);
-    const pair: Subnets = {
-      subnet: config.v4 && subnetAt(config.v4, index),
-      subnet6: config.v6 && subnetAt(config.v6, index),
-    };
-    if (!samePair(pair, first)) yield pair;
+    yield nth(runs, at);
     at = (at + stride) % count;
   }
   return undefined;
@@ -101,15 +127,20 @@ interface Run {
   readonly before: number;
 }
 
-function freeRuns(count: number, ranges: readonly SubnetRange[], taken: readonly Prefix[]): Run[] {
-  const covered: { from: number; to: number }[] = [];
-  for (const prefix of taken) {
-    const range = ranges.find(({ min }) => min.family === prefix.address.family);
-    if (range === undefined) continue;
-    const last = addressAt(prefix, (1n << BigInt(bitsOf(range.min.family) - prefix.length)) - 1n);
-    covered.push({ from: indexOf(range, prefix.address), to: indexOf(range, last) });
-  }
-  covered.sort((a, b) => a.from - b.from);
+/** Indices that are not free, both ends in. */
+interface Closed {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a prefix covers of the range of its family. */
+function covered(prefix: Prefix, ranges: readonly SubnetRange[]): Closed[] {
+  const range = ranges.find(({ min }) => min.family === prefix.address.family);
+  if (range === undefined) return [];
+  return [{ from: indexOf(range, prefix.address), to: indexOf(range, lastAddress(prefix)) }];
+}
+
+function freeRuns(count: number, closed: readonly Closed[]): Run[] {
   const runs: Run[] = [];
   let start = 0;
   let before = 0;
@@ -118,7 +149,7 @@ function freeRuns(count: number, ranges: readonly SubnetRange[], taken: readonly
     runs.push({ start, length: end - start, before });
     before += end - start;
   };
-  for (const { from, to } of covered) {
+  for (const { from, to } of [...closed].sort((a, b) => a.from - b.from)) {
     close(Math.min(from, count));
     start = Math.max(start, to + 1);
   }

@@ -1,6 +1,7 @@
 /** Leases: what they say, who is believed, and the life of our own. */
 export { fits } from './allocator.ts';
 export type { PublicAddresses, ReadLease, Subnets } from './codec.ts';
+export { Departed, type DepartedSubnets } from './departed.ts';
 export type { JudgeContext, Peer, Verdict } from './judge.ts';
 export {
   Keeper,
@@ -14,6 +15,7 @@ export { subnetsOf } from './ownText.ts';
 export type {
   ConfigState,
   HeldSubnet,
+  LostSubnet,
   OwnInput,
   OwnOptions,
   OwnOutput,

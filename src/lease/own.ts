@@ -6,13 +6,14 @@
 import { backoffMs, type Core, type TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import { leaseValue, type PublicAddresses, readLease } from './codec.ts';
+import type { DepartedSubnets } from './departed.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyPut, StoredKey } from './keys.ts';
 import { Known } from './known.ts';
 import { withAddresses } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
 import { Contest, OnDisk, type Pending } from './ownRequests.ts';
-import { subnetsOf, subnetsText } from './ownText.ts';
+import { heldText, subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
 
@@ -23,6 +24,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   readonly #options: OwnOptions;
   #config: ConfigState = { kind: 'missing' };
   readonly #known = new Known();
+  #departed: DepartedSubnets = new Map();
   #keeper: KeeperState = { kind: 'none' };
   #here: PublicAddresses = { publicIp: undefined, publicIp6: undefined };
   #unusable: readonly Prefix[] = [];
@@ -37,6 +39,10 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #retryAt: number | undefined;
   readonly #contest: Contest;
   #announced: string | undefined;
+  /** The etcd lease that was ours until another host wrote under it. */
+  #twin: string | undefined;
+  /** The subnet that we held in this run and gave up. */
+  #replaces: string | undefined;
   /** Added to every sentence until what a transaction did is known. */
   #trouble = '';
   #said = '';
@@ -80,6 +86,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
         break;
       case 'view':
         this.#known.setView(input.revision, input.leases);
+        this.#departed = input.departed ?? this.#departed;
         break;
       case 'keeper':
         this.#keeper = input.state;
@@ -153,8 +160,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     // Forgetting leads to choosing, and what is chosen is free or has our address: this ends.
     while (plan.kind === 'forget' || plan.kind === 'choose') {
       if (plan.kind === 'forget') {
-        this.#own = undefined;
-        if (plan.outgrown) this.#leaseId = undefined;
+        this.#forget(plan);
       } else {
         this.#say(plan.say.status, plan.say.sentence);
         this.#leaseId ??= this.#options.newLeaseId();
@@ -169,21 +175,43 @@ export class Own implements Core<OwnInput, OwnOutput> {
       if (plan.say !== undefined) this.#say(plan.say.status, plan.say.sentence);
       if (plan.kind === 'put') this.#put(plan, now);
       if (plan.kind === 'yield' && this.#own !== undefined) {
-        this.#own = { ...this.#own, rival: plan.rival };
+        this.#own = this.#yielded(this.#own, plan.rival);
         this.#persist(this.#own);
       }
     }
   }
 
+  #forget({ newLease, say }: Extract<Plan, { kind: 'forget' }>): void {
+    if (say !== undefined) {
+      this.#say(say.status, say.sentence);
+      this.#replaces = this.#own?.subnet;
+      this.#announced = undefined;
+    }
+    this.#own = undefined;
+    if (newLease) this.#leaseId = undefined;
+  }
+
+  /** What we write under from now on must not be what the rival writes under: else we would keep its key alive. */
+  #yielded(own: OwnState, rival: string): OwnState {
+    if (own.etcdLease !== rival) return { ...own, rival };
+    this.#leaseId = this.#options.newLeaseId();
+    this.#twin = rival;
+    this.#wantKeeper(this.#leaseId);
+    return { ...own, rival, etcdLease: this.#leaseId };
+  }
+
   #facts(): Facts {
-    const { configKey, subnetsPrefix, previous, seed } = this.#options;
+    const { configKey, subnetsPrefix, previous, seed, lost } = this.#options;
     return {
       config: this.#config,
       leases: this.#known.leases,
+      departed: this.#departed,
       here: this.#here,
       unusable: this.#unusable,
       own: this.#own,
+      twin: this.#twin,
       announced: this.#announced !== undefined,
+      lost: lost ?? 'wait',
       configKey,
       subnetsPrefix,
       previous,
@@ -205,7 +233,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     const subnet = subnetsText(own.subnet);
     if (!reservation && this.#keeper.kind === 'doubtful')
       this.#say('doubtful', `holding subnet ${subnet}: ${this.#keeper.reason}`);
-    else this.#say('held', `lease acquired: subnet ${subnet}${reservation ? ', reserved' : ''}`);
+    else this.#say('held', heldText(own.subnet, reservation, this.#replaces));
     this.#persist(own);
   }
 

@@ -6,22 +6,29 @@ import type { NetworkConfig } from '../config/index.ts';
 import { overlaps, type Prefix } from '../ip/index.ts';
 import { candidates, fits } from './allocator.ts';
 import { type PublicAddresses, type ReadLease, type Subnets, subnetName } from './codec.ts';
+import type { DepartedSubnets } from './departed.ts';
 import { namesUs, type Ownership, ownershipOf } from './ownership.ts';
 import { configText, fullText, pickingText, rangeText, subnetsOf, subnetsText } from './ownText.ts';
-import type { ConfigState, OwnStatus } from './ownTypes.ts';
+import type { ConfigState, LostSubnet, OwnStatus } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
 
 export interface Facts {
   readonly config: ConfigState;
   /** All leases, the newest that is known of each; undefined before the first complete view. */
   readonly leases: ReadonlyMap<string, ReadLease> | undefined;
+  /** Subnets whose keys went, with the addresses that they named. */
+  readonly departed: DepartedSubnets;
   readonly here: PublicAddresses;
   /** What no subnet of ours may overlap, besides other leases: this host's own networks. */
   readonly unusable: readonly Prefix[];
   /** The subnet that we hold, or are about to ask for. */
   readonly own: OwnState | undefined;
+  /** The etcd lease that was ours until another host, with a copy of our state, wrote under it. */
+  readonly twin: string | undefined;
   /** We have said in this run that `own` is ours. */
   readonly announced: boolean;
+  /** What to do when another host proves to own our subnet. */
+  readonly lost: LostSubnet;
   /** Named in sentences. */
   readonly configKey: string;
   readonly subnetsPrefix: string;
@@ -42,10 +49,18 @@ export type Plan =
   /** Nothing to write; undefined: nothing new to say either. */
   | { readonly kind: 'wait'; readonly say: Said | undefined }
   /** Another host has our subnet, under its etcd lease `rival`. */
-  | { readonly kind: 'yield'; readonly say: Said; readonly rival: string }
+  | {
+      readonly kind: 'yield';
+      readonly say: Said;
+      readonly why: string;
+      readonly rival: string;
+    }
   | { readonly kind: 'choose'; readonly name: string; readonly say: Said }
-  /** `own` does not fit the config (`outgrown`), or another host was faster: plan again without it. */
-  | { readonly kind: 'forget'; readonly outgrown: boolean }
+  /**
+   * `own` does not fit the config or is another's (`newLease`: nothing of it is to live on), or another host was
+   * faster: plan again without it.
+   */
+  | { readonly kind: 'forget'; readonly newLease: boolean; readonly say: Said | undefined }
   | {
       readonly kind: 'put';
       readonly condition: Condition;
@@ -83,23 +98,32 @@ export function planNext(facts: Facts): Plan {
   if (own === undefined) return choose(facts, config.config, leases, here);
   if (!fits(config.config, subnetsOf(own.subnet))) {
     // Given up only at a start, and with it the etcd lease: the old key ends by itself.
-    if (!announced) return { kind: 'forget', outgrown: true };
+    if (!announced) return { kind: 'forget', newLease: true, say: undefined };
     return planHeld(
       facts,
       own,
       `holding subnet ${subnetsText(own.subnet)}, which the network config no longer contains: a restart would pick a new subnet from ${rangeText(config.config)}`,
     );
   }
-  return planOwned(own, ownershipOf(leases.get(own.subnet), own, here), here, announced);
+  const owner = ownershipOf(leases.get(own.subnet), own, here, facts.twin);
+  const plan = planOwned(own, owner, here, announced);
+  return plan.kind === 'yield' && facts.lost === 'replace' ? replaced(plan, own) : plan;
+}
+
+/** Not under a config that does not count: from that one no subnet is taken. */
+function replaced(plan: Extract<Plan, { kind: 'yield' }>, own: OwnState): Plan {
+  const sentence = `${plan.why}: this host takes another one in its place (--lost-subnet=replace); containers keep addresses of ${subnetsText(own.subnet)} until Docker is restarted`;
+  return { kind: 'forget', newLease: true, say: { status: 'superseded', sentence } };
 }
 
 /** A held subnet under a config that does not count: its key is defended all the same; else only `sentence` is said. */
-function planHeld({ leases, here: all }: Facts, own: OwnState, sentence: string): Plan {
+function planHeld({ leases, here: all, twin }: Facts, own: OwnState, sentence: string): Plan {
   const plan: Plan = { kind: 'wait', say: { status: 'held', sentence } };
   const { subnet, subnet6 } = subnetsOf(own.subnet);
   const here = { publicIp: subnet && all.publicIp, publicIp6: subnet6 && all.publicIp6 };
   if (leases === undefined) return plan;
-  const defence = planOwned(own, ownershipOf(leases.get(own.subnet), own, here), here, true);
+  const owner = ownershipOf(leases.get(own.subnet), own, here, twin);
+  const defence = planOwned(own, owner, here, true);
   return defence.kind === 'hold' ? plan : defence;
 }
 
@@ -143,32 +167,41 @@ function planOwned(
       return { kind: 'wait', say: doubt(sentence) };
     }
     case 'foreign': {
-      if (!own.held) return { kind: 'forget', outgrown: false };
-      const sentence = `subnet ${subnet} belongs to ${owner.owner} in etcd (key ${own.subnet}, revision ${owner.modRevision}): this host stops writing to it, and takes it again when that key goes`;
-      return { kind: 'yield', say: { status: 'superseded', sentence }, rival: owner.etcdLease };
+      if (!own.held) return { kind: 'forget', newLease: false, say: undefined };
+      const why = `subnet ${subnet} belongs to ${owner.owner} in etcd (key ${own.subnet}, revision ${owner.modRevision})`;
+      const sentence = `${why}: this host stops writing to it, and takes it again when that key goes`;
+      const say: Said = { status: 'superseded', sentence };
+      return { kind: 'yield', say, why, rival: owner.etcdLease };
     }
   }
 }
 
-/** By address, else the previous subnet, else the first free one in our own order. */
+/** By address, else the previous subnet, else the first free one in our own order; what others held once last. */
 function choose(
-  { previous, seed, unusable }: Facts,
+  { previous, seed, unusable, departed: gone }: Facts,
   config: NetworkConfig,
   leases: ReadonlyMap<string, ReadLease>,
   here: PublicAddresses,
 ): Plan {
   const near = withinNetwork(unusable, config);
+  const taken = [...near, ...takenBy(leases, config)];
+  const departed = withinNetwork([...gone.keys()].flatMap(prefixesOf), config);
   const found =
     findByAddress(leases, config, here, previous, near) ??
-    candidates({ config, taken: [...near, ...takenBy(leases, config)], previous, seed }).next()
-      .value;
+    candidates({ config, taken, departed, previous, seed }).next().value;
   if (found === undefined)
     return { kind: 'wait', say: { status: 'full', sentence: fullText(config) } };
-  return {
-    kind: 'choose',
-    name: subnetName(found),
-    say: { status: 'choosing', sentence: pickingText(config) },
-  };
+  const name = subnetName(found);
+  const sentence = pickingText(
+    config,
+    gone.has(name) ? { name, holder: gone.get(name) } : undefined,
+  );
+  return { kind: 'choose', name, say: { status: 'choosing', sentence } };
+}
+
+function prefixesOf(name: string): Prefix[] {
+  const { subnet, subnet6 } = subnetsOf(name);
+  return [subnet, subnet6].filter((prefix) => prefix !== undefined);
 }
 
 /** Our addresses in the config's families, as the lease names them; undefined if one is missing. */

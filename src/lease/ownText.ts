@@ -25,9 +25,24 @@ export function rangeText(config: NetworkConfig): string {
     .join(' and ');
 }
 
-export function pickingText(config: NetworkConfig): string {
+/** `departed`: the subnet that is picked is another host's of once. */
+export function pickingText(
+  config: NetworkConfig,
+  departed?: { readonly name: string; readonly holder: string | undefined },
+): string {
   const networks = ranges(config).map(({ network }) => network.text);
-  return `network ${networks.join(' and ')}: picking a subnet from ${rangeText(config)}`;
+  const network = `network ${networks.join(' and ')}`;
+  if (departed === undefined) return `${network}: picking a subnet from ${rangeText(config)}`;
+  const whose = `which ${departed.holder || 'another host'} held before`;
+  return `${network}: picking subnet ${subnetsText(departed.name)}, ${whose}: no other is free`;
+}
+
+/** `replaces`: the subnet that we held before and gave up. */
+export function heldText(name: string, reservation: boolean, replaces: string | undefined): string {
+  const held = `lease acquired: subnet ${subnetsText(name)}${reservation ? ', reserved' : ''}`;
+  if (replaces === undefined) return held;
+  const before = subnetsText(replaces);
+  return `${held}, in place of ${before}: restart Docker, its containers still have addresses of ${before}`;
 }
 
 export function fullText(config: NetworkConfig): string {

@@ -3,6 +3,7 @@ import type { NetworkConfig } from '../config/index.ts';
 import type { BackoffOptions, Random } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
 import type { PublicAddresses, Subnets } from './codec.ts';
+import type { DepartedSubnets } from './departed.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyAnswer, KeyTransaction, StoredKey } from './keys.ts';
 import type { OwnState } from './state.ts';
@@ -16,8 +17,13 @@ export type ConfigState =
 
 export type OwnInput =
   | { readonly type: 'config'; readonly config: ConfigState }
-  /** A complete view; `leases` may be the same, changed map each time. */
-  | { readonly type: 'view'; readonly revision: number; readonly leases: Leases }
+  /** A complete view, and what left it before; both may be the same, changed maps each time. */
+  | {
+      readonly type: 'view';
+      readonly revision: number;
+      readonly leases: Leases;
+      readonly departed?: DepartedSubnets;
+    }
   | { readonly type: 'keeper'; readonly state: KeeperState }
   /** This host's addresses on its uplink. */
   | ({ readonly type: 'addresses' } & PublicAddresses)
@@ -60,10 +66,15 @@ export type OwnOutput =
   | { readonly type: 'read'; readonly attempt: number; readonly key: string }
   /** For the keeper. */
   | { readonly type: 'want'; readonly id: string }
-  /** The subnet is ours; once per change. It stays ours until the process ends, whatever the status says. */
+  /**
+   * The subnet is ours; once per change. It stays ours until the process ends, whatever the status says, or until
+   * another one is held in its place (`lost: 'replace'`).
+   */
   | { readonly type: 'held'; readonly lease: HeldSubnet }
   /** Once per change. */
   | { readonly type: 'status'; readonly status: OwnStatus; readonly sentence: string };
+
+export type LostSubnet = 'wait' | 'replace';
 
 export interface OwnOptions {
   /** Named in sentences, e.g. `/coreos.com/network/config`. */
@@ -76,6 +87,8 @@ export interface OwnOptions {
   readonly previous: Subnets | undefined;
   /** The host's identity: where it starts looking for a free subnet. */
   readonly seed: string;
+  /** What to do when another host proves to own our subnet. Default: wait until its key goes. */
+  readonly lost?: LostSubnet;
   /** A random etcd lease id, decimal, 1 to 2^63-1. */
   readonly newLeaseId: () => string;
   readonly retry: BackoffOptions;

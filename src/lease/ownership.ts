@@ -29,11 +29,15 @@ export type Ownership =
       readonly modRevision: number;
     };
 
-/** Whose `read` is, the key that `own` names; `here` are the addresses that we would write. */
+/**
+ * Whose `read` is, the key that `own` names; `here` are the addresses that we would write, `twin` the etcd lease that was
+ * ours until another host wrote under it.
+ */
 export function ownershipOf(
   read: ReadLease | undefined,
   own: OwnState,
   here: PublicAddresses,
+  twin: string | undefined,
 ): Ownership {
   if (read === undefined) return { kind: 'absent' };
   if (read.kind === 'malformed') {
@@ -57,13 +61,14 @@ export function ownershipOf(
     if (has !== undefined || had !== undefined || named.length === 0)
       return { kind: 'ours', matches, reservation: false, modRevision };
     // Every address of ours is on disk before it is in etcd: so this was written by a copy of our state.
-    const owner = `${ownerText(lease)}, which uses a copy of this host's state`;
-    return { kind: 'foreign', owner, etcdLease, modRevision };
+    return { kind: 'foreign', owner: twinText(lease), etcdLease, modRevision };
   }
   if (etcdLease === '0' && (has !== undefined || (had !== undefined && own.held)))
     return { kind: 'ours', matches, reservation: true, modRevision };
-  if (etcdLease === own.rival)
-    return { kind: 'foreign', owner: ownerText(lease), etcdLease, modRevision };
+  if (etcdLease === own.rival) {
+    const owner = etcdLease === twin ? twinText(lease) : ownerText(lease);
+    return { kind: 'foreign', owner, etcdLease, modRevision };
+  }
   // Addresses move between hosts. One that we never wrote proves nothing about a subnet that we did hold.
   if (has !== undefined && (!own.held || own.addresses.includes(has.text)))
     return { kind: 'adoptable', modRevision };
@@ -93,6 +98,9 @@ function saysTheSame(lease: Lease, here: PublicAddresses): boolean {
 function ownerText({ publicIp, publicIp6 }: Lease): string {
   return publicIp?.text ?? publicIp6?.text ?? 'an owner without an address';
 }
+
+const twinText = (lease: Lease): string =>
+  `${ownerText(lease)}, which uses a copy of this host's state`;
 
 /** Equal states, equal text, whatever the order of their fields. */
 export const stateText = ({ subnet, held, etcdLease, addresses, rival }: OwnState): string =>

@@ -10,6 +10,8 @@ import { printable } from './printable.ts';
 export interface LeaseChange {
   readonly name: string;
   readonly read: ReadLease | undefined;
+  /** What was known of it; undefined: nothing. */
+  readonly before: ReadLease | undefined;
 }
 
 export type LeaseFeed =
@@ -52,15 +54,15 @@ export class LeaseView {
   }
 
   #replace(entries: readonly StoredKey[]): LeaseChange[] {
-    const gone = new Set(this.#leases.keys());
+    const gone = new Map(this.#leases);
     const puts: LeaseChange[] = [];
     for (const entry of entries) {
       gone.delete(this.#name(entry.key));
       const change = this.#put(entry);
       if (change !== undefined) puts.push(change);
     }
-    for (const name of gone) this.#leases.delete(name);
-    return [...Array.from(gone, (name) => ({ name, read: undefined })), ...puts];
+    for (const name of gone.keys()) this.#leases.delete(name);
+    return [...Array.from(gone, ([name, before]) => ({ name, read: undefined, before })), ...puts];
   }
 
   #put(entry: StoredKey): LeaseChange | undefined {
@@ -70,12 +72,13 @@ export class LeaseView {
     // Whole values, not revisions: a restored cluster may give an old revision to a new value.
     if (before !== undefined && sameRead(before, read)) return undefined;
     this.#leases.set(name, read);
-    return { name, read };
+    return { name, read, before };
   }
 
   #delete(key: string): LeaseChange | undefined {
     const name = this.#name(key);
-    return this.#leases.delete(name) ? { name, read: undefined } : undefined;
+    const before = this.#leases.get(name);
+    return this.#leases.delete(name) ? { name, read: undefined, before } : undefined;
   }
 
   #name(key: string): string {

@@ -8,7 +8,7 @@ import { DUAL, NETWORK, prefix, range } from '../support/leases.ts';
 const none = { taken: [], previous: undefined, seed: 'host' };
 
 describe('the allocator', () => {
-  test('gives every free subnet exactly once, in bounds, overlapping nothing that is taken', () => {
+  test('gives every free subnet exactly once, in bounds, overlapping nothing that is taken, those held once last', () => {
     const network = prefix('10.64.0.0/12');
     const shape = fc.record({
       length: fc.integer({ min: 20, max: 30 }),
@@ -17,11 +17,12 @@ describe('the allocator', () => {
       taken: fc.array(fc.tuple(fc.nat(130), fc.nat(0xffff), fc.integer({ min: 14, max: 32 })), {
         maxLength: 12,
       }),
+      left: fc.array(fc.tuple(fc.nat(130), fc.integer({ min: 16, max: 32 })), { maxLength: 12 }),
       seed: fc.string(),
       wish: fc.option(fc.nat(200), { nil: undefined }),
     });
     fc.assert(
-      fc.property(shape, ({ length, first, count, taken: holes, seed, wish }) => {
+      fc.property(shape, ({ length, first, count, taken: holes, left, seed, wish }) => {
         const size = 2 ** (32 - length);
         const at = (index: number) => addressAt(network, (first + index) * size);
         const config = {
@@ -33,6 +34,7 @@ describe('the allocator', () => {
           assert.ok(base.family === 4);
           return prefixOf(v4(base.value + (inside % size)), bits);
         });
+        const departed = left.map(([index, bits]) => prefixOf(at(index), bits));
         const free = new Set<string>();
         for (let index = 0; index < count; index++) {
           const subnet = prefixOf(at(index), length);
@@ -42,13 +44,20 @@ describe('the allocator', () => {
           wish === undefined
             ? undefined
             : { subnet: prefixOf(at(wish), length), subnet6: undefined };
-        const given = [...candidates({ config, taken, previous, seed })].map(
+        const given = [...candidates({ config, taken, departed, previous, seed })].map(
           ({ subnet }) => subnet?.text ?? '',
         );
         assert.equal(given.length, new Set(given).size);
         assert.deepEqual([...given].sort(), [...free].sort());
         const wished = previous?.subnet.text ?? '';
         if (free.has(wished)) assert.equal(given[0], wished);
+        const held = given
+          .filter((text) => text !== wished)
+          .map((text) => departed.some((gone) => overlaps(gone, prefix(text))));
+        assert.deepEqual(
+          held,
+          [...held].sort((a, b) => Number(a) - Number(b)),
+        );
       }),
     );
   });

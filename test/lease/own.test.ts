@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parsePrefix } from '../../src/ip/index.ts';
-import { DUAL, range } from '../support/leases.ts';
+import { DUAL, prefix, range } from '../support/leases.ts';
 import { Bench, NAME, previous, ready, US } from '../support/ownBench.ts';
 
 describe('waiting', () => {
@@ -108,6 +108,40 @@ describe('a first start', () => {
     );
     assert.deepEqual(bench.leases(one, two), []);
     assert.ok(bench.leases(one).includes('persist 10.100.2.0-24 meant 900'));
+  });
+});
+
+describe('a subnet whose key has gone', () => {
+  const config = { v4: range('10.100.0.0/16', 24, '10.100.1.0', '10.100.2.0'), v6: undefined };
+  const gone = new Map([['10.100.1.0-24', '10.10.10.77']]);
+  const full = (bench: Bench) => {
+    bench.here();
+    bench.config({ kind: 'valid', config });
+    bench.departed = gone;
+    return bench;
+  };
+
+  test('is left for its host while another is free', () => {
+    for (const seed of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      const bench = full(new Bench({ seed }));
+      assert.equal(bench.leases().at(-1), 'persist 10.100.2.0-24 meant 900');
+    }
+  });
+
+  test('is taken where no other is free, and it is said whose it was', () => {
+    const bench = full(new Bench());
+    const out = bench.leases(['10.100.2.0-24', '10.10.10.2', '6']);
+    assert.match(
+      out[0] ?? '',
+      /^choosing: .*10\.100\.1\.0\/24, which 10\.10\.10\.77 held before: no other is free/,
+    );
+    assert.equal(out.at(-1), 'persist 10.100.1.0-24 meant 900');
+  });
+
+  test('is ours all the same where the subnet file names it', () => {
+    const previous = { subnet: prefix('10.100.1.0/24'), subnet6: undefined };
+    const bench = full(new Bench({ previous }));
+    assert.equal(bench.leases().at(-1), 'persist 10.100.1.0-24 meant 900');
   });
 });
 

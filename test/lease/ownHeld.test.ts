@@ -98,6 +98,41 @@ describe('while held', () => {
     assert.match(bench.leases()[0] ?? '', /^recreating: /);
   });
 
+  test('a foreign owner may be left its subnet: another one is held in its place, under a new etcd lease', () => {
+    const bench = ready({ state: STATE, lost: 'replace' });
+    bench.leases([NAME, US, '700']);
+    bench.kept('700');
+    const [said, choosing, creating, persist] = bench.leases([NAME, '10.10.10.101', '5']);
+    assert.match(
+      said ?? '',
+      /^superseded: subnet 10\.100\.3\.0\/24 belongs to 10\.10\.10\.101 .*--lost-subnet=replace.* until Docker is restarted/,
+    );
+    assert.match(`${choosing} ${creating}`, /^choosing: .* creating: /);
+    const name = /^persist (10\.100\.(?!3\.)\d+\.0-24) meant 900$/.exec(persist ?? '')?.[1];
+    assert.ok(name !== undefined, persist);
+    assert.deepEqual(bench.saved(), ['want 900']);
+    assert.deepEqual(bench.kept(), [`put ${name} ${US} lease 900 if absent`]);
+    const held = bench.done();
+    assert.equal(held[0], `HELD ${name} at ${US}`);
+    assert.match(
+      held[1] ?? '',
+      /^held: lease acquired: .* in place of 10\.100\.3\.0\/24: restart Docker/,
+    );
+  });
+
+  test('a clone that writes under our etcd lease does not have its key kept alive by us', () => {
+    const bench = holding();
+    const out = bench.leases([NAME, '10.10.10.66', '700']);
+    assert.deepEqual(out.slice(1), ['want 900', `persist ${NAME} held 900`]);
+    bench.saved();
+    bench.kept('900');
+    assert.match(
+      bench.leases([NAME, '10.10.10.66', '700'])[0] ?? '',
+      /^superseded: .*10\.10\.10\.66, which uses a copy of this host's state/,
+    );
+    assert.deepEqual(bench.leases().slice(1), [`put ${NAME} ${US} lease 900 if absent`]);
+  });
+
   test('an unconfirmed etcd lease is doubtful, and held again with one sentence each', () => {
     const bench = holding();
     const state = { kind: 'doubtful' as const, id: '700', reason: 'no word from etcd' };

@@ -20,8 +20,9 @@ const LAN: JudgeContext = {
 const put = (name: string, gateway: string, created = 5): LeaseChange => ({
   name,
   read: read(name, valueText(gateway), { created }),
+  before: undefined,
 });
-const gone = (name: string): LeaseChange => ({ name, read: undefined });
+const gone = (name: string): LeaseChange => ({ name, read: undefined, before: undefined });
 
 const routesOf = (changes: BookChanges): string[] =>
   changes.routes.map((route) => `${route.prefix.text} via ${route.gateway?.text ?? 'nobody'}`);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   type ConfigState,
+  type DepartedSubnets,
   LeaseView,
   Own,
   type OwnInput,
@@ -27,6 +28,8 @@ export class Bench {
   now = 0;
   readonly own: Own;
   readonly view = new LeaseView(PREFIX);
+  /** What left the view before. */
+  departed: DepartedSubnets = new Map();
   #attempt = 0;
   #revision = 10;
 
@@ -70,7 +73,12 @@ export class Bench {
       ...{ createRevision: revision, modRevision: revision },
     }));
     this.view.apply({ type: 'snapshot', revision, entries });
-    return this.give({ type: 'view', revision, leases: this.view.leases });
+    return this.give({
+      type: 'view',
+      revision,
+      leases: this.view.leases,
+      departed: this.departed,
+    });
   }
 
   saved(): string[] {
