@@ -11,7 +11,7 @@ export {
   type KeeperState,
 } from './keeper.ts';
 export { Own } from './own.ts';
-export { subnetsOf } from './ownText.ts';
+export { subnetsOf, subnetsText } from './ownText.ts';
 export type {
   ConfigState,
   HeldSubnet,
@@ -25,3 +25,5 @@ export { type BookChanges, PeerBook, type PeerRouteChange, type PeerStatus } fro
 export { type LoadedState, loadState, type OwnState, saveState } from './state.ts';
 export type { Lease, Surroundings } from './types.ts';
 export { type LeaseFeed, LeaseView } from './view.ts';
+export { type DiskView, type LoadedView, loadView, saveView } from './viewFile.ts';
+export { ViewRecord } from './viewRecord.ts';

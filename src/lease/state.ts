@@ -2,9 +2,9 @@
  * What a host remembers of its own lease, in `<state-dir>/state.json`: written whole or not at all.
  * A file that cannot be read as such is set aside, never overwritten unseen.
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAddress } from '../ip/index.ts';
+import { type DamagedFile, isRecord, loadFile, type OnDamage, replaceFile } from './atomicFile.ts';
 import { parseSubnetName, subnetName } from './codec.ts';
 
 export interface OwnState {
@@ -23,67 +23,27 @@ export interface OwnState {
 export type LoadedState =
   | { readonly kind: 'state'; readonly state: OwnState }
   | { readonly kind: 'none' }
-  /** The file was renamed to `movedTo`, or could not be (undefined). */
-  | { readonly kind: 'damaged'; readonly reason: string; readonly movedTo: string | undefined };
+  | DamagedFile;
 
 const VERSION = 1;
 const FILE = 'state.json';
+const BYTES_MAX = 65_536;
 const LEASE_ID = /^[1-9]\d{0,18}$/;
 const LEASE_ID_MAX = 2n ** 63n - 1n;
 
-/** Reads the state; a damaged file is renamed to `state.json.damaged`, or left. Throws if the file cannot be read at all. */
+/** Reads the state; a damaged file is renamed to `state.json.damaged`, or left. Rejects if it cannot be read at all. */
 export async function loadState(
   dir: string,
-  damaged: 'set-aside' | 'leave' = 'set-aside',
+  onDamage: OnDamage = 'set-aside',
 ): Promise<LoadedState> {
-  const file = join(dir, FILE);
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return { kind: 'none' };
-    throw error;
-  }
-  const state = parseState(text);
-  if (typeof state !== 'string') return { kind: 'state', state };
-  if (damaged === 'leave')
-    return { kind: 'damaged', reason: `${file} ${state}`, movedTo: undefined };
-  const movedTo = `${file}.damaged`;
-  try {
-    await rename(file, movedTo);
-  } catch {
-    return { kind: 'damaged', reason: `${file} ${state}`, movedTo: undefined };
-  }
-  return { kind: 'damaged', reason: `${file} ${state}`, movedTo };
+  const loaded = await loadFile(join(dir, FILE), BYTES_MAX, parseState, onDamage);
+  return loaded.kind === 'read' ? { kind: 'state', state: loaded.content } : loaded;
 }
 
-let writes = 0;
-
 /** Replaces the state on disk. When it resolves, the new state survives a power cut; when it rejects, the old one is there. */
-export async function saveState(dir: string, state: OwnState): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: 0o755 });
-  writes += 1;
-  const temporary = join(dir, `${FILE}.${process.pid}.${writes}.tmp`);
-  try {
-    const handle = await open(temporary, 'wx', 0o644);
-    try {
-      await handle.writeFile(`${JSON.stringify({ version: VERSION, own: state }, undefined, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, join(dir, FILE));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  // A rename is on disk only when the directory is.
-  const folder = await open(dir, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+export function saveState(dir: string, state: OwnState): Promise<void> {
+  const text = JSON.stringify({ version: VERSION, own: state }, undefined, 2);
+  return replaceFile(dir, FILE, `${text}\n`);
 }
 
 /** The state, or what is wrong with the text. */
@@ -109,14 +69,8 @@ function parseState(text: string): OwnState | string {
   return { subnet, held, etcdLease, addresses, rival };
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const isLeaseId = (value: unknown): value is string =>
   typeof value === 'string' && LEASE_ID.test(value) && BigInt(value) <= LEASE_ID_MAX;
 
 const isAddressText = (value: unknown): value is string =>
   typeof value === 'string' && parseAddress(value)?.text === value;
-
-const isErrno = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;
