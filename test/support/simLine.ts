@@ -10,7 +10,15 @@ import type { SimEtcd } from './simEtcd.ts';
 const LATENCY_MS = 1;
 const TIMEOUT_MS = 5_000;
 
-export type CallName = 'list' | 'get' | 'transact' | 'grant' | 'keepAlive' | 'revoke' | 'watch';
+export type CallName =
+  | 'list'
+  | 'compare'
+  | 'get'
+  | 'transact'
+  | 'grant'
+  | 'keepAlive'
+  | 'revoke'
+  | 'watch';
 
 /** up: answers. refused: fails at once. silent: packets vanish, calls time out. */
 export type LineState = 'up' | 'refused' | 'silent';

@@ -52,6 +52,10 @@ export class SimMachine implements HostPort {
   forwardingTrouble: string | undefined;
   /** What writing to the disk rejects with. */
   diskTrouble: string | undefined;
+  /** How long a write takes: a crash meanwhile comes before the new file is there, or before that is known. */
+  diskMs = 0;
+  #crashes = 0;
+  #dead = false;
   readonly forwardRules: NonNullable<HostPort['forwardRules']>;
   readonly notifier: Notifier;
 
@@ -127,9 +131,37 @@ export class SimMachine implements HostPort {
     return this.state === undefined ? { kind: 'none' } : { kind: 'state', state: this.state };
   }
 
-  async saveState(state: OwnState): Promise<void> {
+  saveState(state: OwnState): Promise<void> {
+    return this.#write(() => {
+      this.state = state;
+    });
+  }
+
+  /** Whatever runs here can write from now on. */
+  boot(): void {
+    this.#dead = false;
+  }
+
+  /** What runs here writes nothing any more, not even what it has begun to. */
+  crash(): void {
+    this.#crashes += 1;
+    this.#dead = true;
+  }
+
+  /** A file is replaced whole or not at all. */
+  async #write(replace: () => void): Promise<void> {
+    const life = this.#crashes;
+    await this.#pass(this.diskMs);
     if (this.diskTrouble !== undefined) throw new Error(this.diskTrouble);
-    this.state = state;
+    if (!this.#dead && life === this.#crashes) replace();
+    await this.#pass(this.diskMs);
+  }
+
+  async #pass(ms: number): Promise<void> {
+    if (ms > 0)
+      await new Promise<void>((resolve) => {
+        this.#clock.at(this.#clock.now() + ms, resolve);
+      });
   }
 
   #facts(): HostFacts {

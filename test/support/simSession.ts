@@ -1,151 +1,172 @@
-/**
- * One host's session with a simulated etcd: the Etcd port over a SimCluster, with the real watch core, latency, and
- * every way a connection fails. An answer that is lost may be the answer of work that was done.
- */
+/** One host's session with a simulated etcd: the Etcd port over a SimCluster and a line, with the real watch core. */
 import { type Clock, drive, type Random, type Send } from '../../src/core/index.ts';
-import {
-  type Etcd,
-  EtcdError,
-  type KeyValue,
-  type Transaction,
-  type TransactionResult,
-  type WatchFeed,
+import type {
+  Etcd,
+  KeyValue,
+  SavedView,
+  Transaction,
+  TransactionResult,
+  WatchEvent,
+  WatchFeed,
 } from '../../src/etcd/index.ts';
 import { Watch } from '../../src/etcd/watch.ts';
 import type { Header, WatchInput, WatchOutput } from '../../src/etcd/watchTypes.ts';
 import type { SimCluster } from './simCluster.ts';
-import type { SimEtcd } from './simEtcd.ts';
+import type { SimEtcd, SimKey } from './simEtcd.ts';
+import { type CallName, type LineState, reasonOf, SimLine } from './simLine.ts';
 
-const LATENCY_MS = 1;
-const TIMEOUT_MS = 5_000;
-
-export type CallName = 'list' | 'get' | 'transact' | 'grant' | 'keepAlive' | 'revoke' | 'watch';
-
-/** up: answers. refused: fails at once. silent: packets vanish, calls time out. */
-export type Line = 'up' | 'refused' | 'silent';
-
-interface Loss {
-  readonly call: CallName;
-  readonly what: 'request' | 'answer';
-}
+const PROGRESS_MS = 2;
 
 /** The one stream of a watch: what it has not sent yet begins at `next`. */
 interface Stream {
   readonly attempt: number;
-  readonly store: SimEtcd;
+  readonly term: number;
   next: number;
+  /** dumb: it stands, and nothing comes. cut: it ends, though the line is up. */
+  fault: 'dumb' | 'cut' | undefined;
 }
 
 export class SimSession implements Etcd {
+  readonly line: SimLine;
   readonly #cluster: SimCluster;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #losses: Loss[] = [];
-  readonly #lineChanged = new Set<() => void>();
-  #line: Line = 'up';
-  /** Calls so far, by name. */
-  readonly calls = new Map<CallName, number>();
+  #stream: Stream | undefined;
+  /** Hears of each transaction that reached etcd, with the keys that it is about as they were before. */
+  onTransact:
+    | ((transaction: Transaction, result: TransactionResult, before: readonly SimKey[]) => void)
+    | undefined;
+  /** This watch has been given a whole view of etcd. */
+  complete = false;
 
   constructor(cluster: SimCluster, clock: Clock, random: Random) {
+    this.line = new SimLine(cluster, clock, random);
     this.#cluster = cluster;
     this.#clock = clock;
     this.#random = random;
   }
 
-  get line(): Line {
-    return this.#line;
+  setLine(state: LineState): void {
+    this.line.set(state);
   }
 
-  setLine(line: Line): void {
-    this.#line = line;
-    for (const changed of [...this.#lineChanged]) changed();
+  /** The watch stream stands and says nothing any more, or is cut; the line may be up. */
+  spoil(fault: 'dumb' | 'cut'): void {
+    if (this.#stream === undefined) return;
+    this.#stream.fault = fault;
+    this.line.tell();
   }
 
-  /** The next call of this name gets no answer; lost with its request, or after it was done. */
-  lose(call: CallName, what: Loss['what']): void {
-    this.#losses.push({ call, what });
+  /** The watch stream stands, and has sent all that there is. */
+  get upToDate(): boolean {
+    const { store, term } = this.#cluster;
+    const stream = this.#stream;
+    return stream?.term === term && stream.next > store.revision && stream.fault === undefined;
+  }
+
+  /** Calls so far, by name. */
+  get calls(): ReadonlyMap<CallName, number> {
+    return this.line.calls;
+  }
+
+  /** The next call of this name gets no answer: its request is lost, its answer, or it is done far too late. */
+  lose(call: CallName, what: 'request' | 'answer' | 'late'): void {
+    this.line.lose(call, what);
   }
 
   /** Losses that have not struck yet. */
-  get waiting(): readonly Loss[] {
-    return this.#losses;
+  get waiting(): SimLine['waiting'] {
+    return this.line.waiting;
   }
 
   list(prefix: string): Promise<{ revision: number; entries: readonly KeyValue[] }> {
-    return this.#call('list', (store) => ({
+    return this.line.call('list', (store) => ({
       revision: store.revision,
       entries: this.#cluster.under(prefix),
     }));
   }
 
   get(key: string): Promise<KeyValue | undefined> {
-    return this.#call('get', (store) => store.get(key));
+    return this.line.call('get', (store) => store.get(key));
   }
 
   transact(transaction: Transaction): Promise<TransactionResult> {
-    return this.#call('transact', (store) => store.transact(transaction));
+    return this.line.call('transact', (store) => {
+      const before = transaction.writes.flatMap(({ key }) => store.get(key) ?? []);
+      const result = store.transact(transaction);
+      this.onTransact?.(transaction, result, before);
+      return result;
+    });
   }
 
   grant(id: string, ttlSeconds: number): Promise<number> {
-    return this.#call('grant', (store) => store.grant(id, ttlSeconds));
+    return this.line.call('grant', (store) => store.grant(id, ttlSeconds));
   }
 
   keepAlive(id: string): Promise<number> {
-    return this.#call('keepAlive', (store) => store.keepAlive(id));
+    return this.line.call('keepAlive', (store) => store.keepAlive(id));
   }
 
   revoke(id: string): Promise<void> {
-    return this.#call('revoke', (store) => store.revoke(id));
+    return this.line.call('revoke', (store) => store.revoke(id));
   }
 
-  watch(prefix: string, feed: (item: WatchFeed) => void, signal: AbortSignal): void {
-    let stream: Stream | undefined;
+  watch(
+    prefix: string,
+    feed: (item: WatchFeed) => void,
+    signal: AbortSignal,
+    saved?: SavedView,
+  ): void {
+    this.complete = false;
     const perform = (output: WatchOutput, send: Send<WatchInput>): void => {
       switch (output.type) {
         case 'feed':
-          feed(output.item);
-          return;
+          if (output.item.type === 'snapshot') this.complete = true;
+          return feed(output.item);
         case 'list':
-          this.#listed(output.attempt, prefix, send);
-          return;
+          return this.#listed(output.attempt, prefix, send);
+        case 'compare':
+          return this.#compared(output, prefix, send);
         case 'open':
-          stream = undefined;
-          this.#open(output.attempt, output.from, send, (opened) => {
-            stream = opened;
+          this.#stream = undefined;
+          return this.#open(output.attempt, output.from, send, (opened) => {
+            if (signal.aborted) return;
+            this.#stream = opened;
             pump();
           });
-          return;
         case 'cancel':
-          stream = undefined;
+          this.#stream = undefined;
           return;
         case 'ask':
-          this.#asked(output.what, output.attempt, () => stream?.attempt, send);
-          return;
+          return this.#asked(output.what, output.attempt, send);
       }
     };
     const send = drive(new Watch(this.#random), perform, this.#clock, signal);
     const pump = (): void =>
-      this.#later(LATENCY_MS, () => {
+      this.line.travel(() => {
+        const stream = this.#stream;
         if (stream === undefined || signal.aborted) return;
-        const { attempt } = stream;
-        const ended = this.#pump(stream, prefix, send);
-        if (ended === undefined) return;
+        const outcome = this.#pump(stream, prefix, send);
+        if (outcome === 'more') pump();
+        if (typeof outcome === 'string') return;
         // What the stream's end makes the watch do may open the next one at once.
-        if (stream?.attempt === attempt) stream = undefined;
-        send(ended);
+        if (this.#stream === stream) this.#stream = undefined;
+        send(outcome);
       });
-    const ends = [this.#cluster.follow(pump), this.#follow(pump)];
+    const ends = [this.#cluster.follow(pump), this.line.follow(pump)];
     const unfollow = (): void => {
+      this.#stream = undefined;
       for (const end of ends) end();
     };
     signal.addEventListener('abort', unfollow, { once: true });
-    send({ type: 'start' });
+    send({ type: 'start', saved });
   }
 
   status(): { endpoint: string; trouble: string | undefined } {
+    const { state } = this.line;
     return {
       endpoint: 'simulated',
-      trouble: this.#line === 'up' ? undefined : `the line is ${this.#line}`,
+      trouble: state === 'up' ? undefined : `the line is ${state}`,
     };
   }
 
@@ -155,33 +176,49 @@ export class SimSession implements Etcd {
     return { revision: this.#cluster.store.revision, clusterId: this.#cluster.id };
   }
 
-  #follow(changed: () => void): () => void {
-    this.#lineChanged.add(changed);
-    return () => this.#lineChanged.delete(changed);
-  }
-
-  /** Sends what is new on the stream; returns how it ended, if it did. */
-  #pump(stream: Stream, prefix: string, send: Send<WatchInput>): WatchInput | undefined {
-    const { attempt, store } = stream;
+  /** Sends what is new on the stream; returns whether there is more, or how it ended. */
+  #pump(stream: Stream, prefix: string, send: Send<WatchInput>): 'more' | 'all' | WatchInput {
+    const { attempt, term, fault } = stream;
     const failed = (reason: string): WatchInput => ({ type: 'failed', attempt, reason });
-    if (this.#line === 'silent') return undefined;
-    if (this.#line === 'refused') return failed('the connection was cut');
-    if (store !== this.#cluster.store) return failed('the member went away');
-    const events = this.#cluster.since(stream.next, prefix);
-    stream.next = store.revision + 1;
+    if (fault === 'cut') return failed('the stream was cut');
+    if (this.line.state === 'silent') return 'all';
+    if (this.line.state === 'refused') return failed('the connection was cut');
+    if (term !== this.#cluster.term) return failed('the member went away');
+    if (fault === 'dumb') return 'all';
+    const { revision } = this.#cluster.store;
+    const upTo = this.line.portion(stream.next, revision);
+    const events = this.#cluster.since(stream.next, prefix).filter((e) => revisionOf(e) <= upTo);
+    stream.next = upTo + 1;
     if (events.length > 0) send({ type: 'events', attempt, header: this.#header, events });
-    return undefined;
+    return upTo < revision ? 'more' : 'all';
   }
 
   #listed(attempt: number, prefix: string, send: Send<WatchInput>): void {
-    const list = this.#call('list', () => ({
+    this.#request(attempt, send, 'list', () => ({
+      type: 'listed',
+      attempt,
       header: this.#header,
       entries: this.#cluster.under(prefix),
     }));
-    list.then(
-      (answer) => send({ type: 'listed', attempt, ...answer }),
-      (error: unknown) => send(failure(attempt, error)),
-    );
+  }
+
+  #compared(
+    { attempt, from, witnesses }: Extract<WatchOutput, { type: 'compare' }>,
+    prefix: string,
+    send: Send<WatchInput>,
+  ): void {
+    this.#request(attempt, send, 'compare', (store) => {
+      const all = this.#cluster.under(prefix);
+      return {
+        type: 'since',
+        attempt,
+        header: this.#header,
+        changed: all.filter(({ modRevision }) => modRevision >= from),
+        more: false,
+        count: all.length,
+        witnesses: witnesses.flatMap((key) => store.get(key) ?? []),
+      };
+    });
   }
 
   #open(
@@ -190,79 +227,50 @@ export class SimSession implements Etcd {
     send: Send<WatchInput>,
     opened: (stream: Stream) => void,
   ): void {
-    const open = this.#call('watch', (store) => {
-      const { compacted } = this.#cluster;
-      return { header: this.#header, store, gone: from <= compacted };
+    const open = this.line.call('watch', () => {
+      const { compacted, term } = this.#cluster;
+      return { header: this.#header, term, gone: from <= compacted };
     });
     open.then(
-      ({ header, store, gone }) => {
+      ({ header, term, gone }) => {
         send(gone ? { type: 'compacted', attempt } : { type: 'opened', attempt, header });
-        if (!gone) opened({ attempt, store, next: from });
+        if (!gone) opened({ attempt, term, next: from, fault: undefined });
       },
       (error: unknown) => send(failure(attempt, error)),
     );
   }
 
-  #asked(
-    what: 'progress' | 'probe',
-    attempt: number,
-    streaming: () => number | undefined,
-    send: Send<WatchInput>,
-  ): void {
+  #asked(what: 'progress' | 'probe', attempt: number, send: Send<WatchInput>): void {
     if (what === 'probe') {
-      this.#call('get', () => this.#header).then(
-        (header) => send({ type: 'probed', attempt, header }),
-        (error: unknown) => send(failure(attempt, error)),
-      );
+      this.#request(attempt, send, 'get', () => ({
+        type: 'probed',
+        attempt,
+        header: this.#header,
+      }));
       return;
     }
-    this.#later(2 * LATENCY_MS, () => {
-      if (this.#line === 'up' && streaming() === attempt)
+    // As etcd 3.4 may: its header runs ahead of the events that are still on their way.
+    this.line.later(PROGRESS_MS, () => {
+      const stream = this.#stream;
+      const heard = this.line.state === 'up' && stream?.fault === undefined;
+      if (heard && stream?.attempt === attempt)
         send({ type: 'progress', attempt, header: this.#header });
     });
   }
 
-  /** Request and answer travel apart: what happens to the line on the way happens to them. */
-  #call<T>(call: CallName, work: (store: SimEtcd) => T): Promise<T> {
-    this.calls.set(call, (this.calls.get(call) ?? 0) + 1);
-    const loss = this.#losses.find((one) => one.call === call);
-    if (loss !== undefined) this.#losses.splice(this.#losses.indexOf(loss), 1);
-    const sent = this.#clock.now();
-    return new Promise((resolve, reject) => {
-      const unanswered = (): void => {
-        const refused = this.#line === 'refused';
-        const error = refused
-          ? new EtcdError('refused', 'etcd refuses the connection')
-          : new EtcdError('timeout', 'etcd did not answer in time');
-        this.#later(refused ? 0 : sent + TIMEOUT_MS - this.#clock.now(), () => reject(error));
-      };
-      this.#later(LATENCY_MS, () => {
-        if (this.#line !== 'up' || loss?.what === 'request') {
-          unanswered();
-          return;
-        }
-        let answer: () => void;
-        try {
-          const result = work(this.#cluster.store);
-          answer = () => resolve(result);
-        } catch (error) {
-          answer = () => reject(new EtcdError('other', reasonOf(error)));
-        }
-        this.#later(LATENCY_MS, () => {
-          if (this.#line === 'up' && loss === undefined) answer();
-          else unanswered();
-        });
-      });
-    });
-  }
-
-  #later(ms: number, act: () => void): void {
-    this.#clock.at(this.#clock.now() + ms, act);
+  /** A read of the watch: its answer, or that it failed, is the watch's next input. */
+  #request(
+    attempt: number,
+    send: Send<WatchInput>,
+    call: CallName,
+    read: (store: SimEtcd) => WatchInput,
+  ): void {
+    this.line.call(call, read).then(send, (error: unknown) => send(failure(attempt, error)));
   }
 }
 
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
+const revisionOf = (event: WatchEvent): number =>
+  event.type === 'put' ? event.entry.modRevision : event.modRevision;
 
 const failure = (attempt: number, error: unknown): WatchInput => ({
   type: 'failed',
