@@ -2,6 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { hostile, idle } from './lease/idle.ts';
+import { burst, put } from './lease/put.ts';
+import { start } from './lease/start.ts';
 import { apply } from './route/apply.ts';
 import { chunk } from './route/chunk.ts';
 import { contested } from './route/contested.ts';
@@ -26,6 +29,11 @@ const BENCHES: readonly Bench[] = [
   foreign,
   contested,
   scale,
+  start,
+  put,
+  burst,
+  idle,
+  hostile,
 ];
 
 const USAGE = `usage: npm run bench -- NAME [--quick] [--json FILE] [--gate]

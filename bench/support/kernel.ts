@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { ip } from './netns.ts';
 
 /** How many IPv4 prefixes this namespace's routing tables hold; about 70 ns a prefix, and no lock that writers need. */
 export function countPrefixes(): number {
@@ -23,6 +24,11 @@ export async function waitFor(
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   return performance.now() - start;
+}
+
+/** Takes away every route of agents with the default --route-protocol. */
+export async function flushRoutes(): Promise<void> {
+  await ip('-4 route flush proto 104');
 }
 
 const TICK_MS = 10;

@@ -6,11 +6,15 @@ import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Command, Reply } from './protocol.ts';
 
-export type Runtime = 'bun' | 'deno' | 'node';
+const RUNTIMES = ['bun', 'node', 'deno'] as const;
+export type Runtime = (typeof RUNTIMES)[number];
+
+/** Bun is what is gated; the others are for comparison. */
+export const runtimesOf = (quick: boolean): readonly Runtime[] => (quick ? ['bun'] : RUNTIMES);
 
 const BIN = fileURLToPath(new URL('../../node_modules/.bin/', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./worker.ts', import.meta.url));
-const COMMANDS: Readonly<Record<Runtime, readonly string[]>> = {
+export const COMMANDS: Readonly<Record<Runtime, readonly string[]>> = {
   bun: [process.versions.bun === undefined ? `${BIN}bun` : process.execPath],
   deno: [`${BIN}deno`, 'run', '-A', '--quiet'],
   node: [`${BIN}node`, '--disable-warning=ExperimentalWarning'],
