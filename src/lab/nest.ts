@@ -107,7 +107,8 @@ function makeNest(first: LabProcess, pid: number, rootless: boolean): Nest {
     enter,
     run(command, options, target) {
       const [file = '', ...args] = enter(command, target);
-      return run(file, args, options);
+      // More than one machine's worth of hosts may start at once: patience costs nothing when all is well.
+      return run(file, args, { timeoutMs: 30_000, ...options });
     },
     spawn: (processName, command, env, target) =>
       new LabProcess(processName, enter(command, target), { forks: true, ...(env && { env }) }),

@@ -88,7 +88,7 @@ export class LabProcess {
    * The first line, from line number `from` on, that matches; waits for it. Rejects with what the
    * program said last if it ends first or the deadline passes.
    */
-  waitFor(pattern: string | RegExp, timeoutMs = 10_000, from = 0): Promise<Line> {
+  waitFor(pattern: string | RegExp, timeoutMs = 30_000, from = 0): Promise<Line> {
     const matches = (text: string): boolean =>
       typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text);
     const known = this.lines.slice(from).find((line) => matches(line.text));
@@ -115,7 +115,7 @@ export class LabProcess {
   }
 
   /** Waits until `count` lines have matched, each within the deadline. */
-  async waitForAll(pattern: string | RegExp, count: number, timeoutMs = 10_000): Promise<void> {
+  async waitForAll(pattern: string | RegExp, count: number, timeoutMs = 30_000): Promise<void> {
     let from = 0;
     for (let n = 0; n < count; n++) {
       from = this.lines.indexOf(await this.waitFor(pattern, timeoutMs, from)) + 1;

@@ -22,7 +22,7 @@ export async function watchRoutes(host: Host): Promise<RouteWatch> {
   return {
     process: monitor,
     changes,
-    added(count, timeoutMs = 10_000) {
+    added(count, timeoutMs = 30_000) {
       const seen = new Set<string>();
       return new Promise((resolve, reject) => {
         const look = (text: string): void => {
@@ -54,7 +54,7 @@ export async function watchRoutes(host: Host): Promise<RouteWatch> {
 
 // ip monitor does not say when it listens: a route of the host's own to nowhere is added and removed until it is seen.
 async function hear(host: Host, monitor: LabProcess): Promise<void> {
-  for (let attempt = 0; attempt < 20; attempt++) {
+  for (let attempt = 0; attempt < 100; attempt++) {
     await host.must(['ip', 'route', 'add', 'blackhole', MARK]);
     await host.must(['ip', 'route', 'del', 'blackhole', MARK]);
     const heard = await monitor.waitFor(`Deleted blackhole ${MARK}`, 100).catch(() => undefined);

@@ -67,7 +67,6 @@ describe('thousands of peers', () => {
     await run(2000);
     assert.deepEqual(side.summary(), { installed: MANY });
     told.length = 0;
-    const before = process.cpuUsage();
     kernel.setLink(device, { up: false });
     await run(5000);
     const down = told.map((condition) => condition?.sentence);
@@ -78,8 +77,6 @@ describe('thousands of peers', () => {
     assert.deepEqual(side.summary(), { installed: MANY });
     assert.ok(told.length - down.length <= 10, `${told.length - down.length} of one that came up`);
     assert.equal(told.at(-1), undefined, 'the condition is over');
-    const ms = process.cpuUsage(before).user / 1000;
-    assert.ok(ms < 5000, `${ms.toFixed()} ms of the processor`);
     stop.abort();
     assert.equal(clock.pending, 0);
   });

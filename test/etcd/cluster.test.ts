@@ -20,7 +20,7 @@ describe('a member without a leader', { skip: needs('etcd') ?? false }, () => {
   after(() => Promise.all(members.map((member) => member.stop())));
 
   test('is named as such, the view goes stale, and all is well when the other is back', {
-    timeout: 40_000,
+    timeout: 180_000,
   }, async () => {
     const [stays, goes] = members;
     assert.ok(stays && goes);
@@ -29,19 +29,16 @@ describe('a member without a leader', { skip: needs('etcd') ?? false }, () => {
     etcd.watch('/c/', (item) => mirror.take(item), new AbortController().signal);
     await until('live', () => mirror.state === 'live');
     await goes.kill();
-    await until('stale', () => mirror.state === 'stale', 10_000);
-    await until(
-      'the error names the missing leader',
-      () =>
-        etcd.get('/c/').then(
-          () => false,
-          (error: unknown) => /has no leader: too few members/.test(String(error)),
-        ),
-      15_000,
+    await until('stale', () => mirror.state === 'stale');
+    await until('the error names the missing leader', () =>
+      etcd.get('/c/').then(
+        () => false,
+        (error: unknown) => /has no leader: too few members/.test(String(error)),
+      ),
     );
     assert.match(etcd.status().trouble ?? '', /has no leader/);
     await goes.restart('kept');
-    await until('live again', () => mirror.state === 'live', 15_000);
+    await until('live again', () => mirror.state === 'live');
     await stays.put('/c/a', '1');
     await until('the put', () => mirror.has('/c/a'));
     assert.equal(mirror.snapshots, 1);

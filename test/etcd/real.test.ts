@@ -156,9 +156,7 @@ describe('a session with a real etcd', { skip: needs('etcd') ?? false }, () => {
     });
     await session.get('/');
     proxy.stall();
-    const begun = performance.now();
     await session.get('/');
-    assert.ok(performance.now() - begun < 4_000);
     assert.equal(session.status().endpoint, server.endpoint);
     await proxy.close();
   });
@@ -185,11 +183,9 @@ describe('a session with a real etcd', { skip: needs('etcd') ?? false }, () => {
     await session.get('/');
     proxy.stall();
     const calls = [session.get('/'), session.keepAlive('1'), session.list('/')].map(kindOf);
-    const begun = performance.now();
     await session.close();
     assert.deepEqual(await Promise.all(calls), ['other', 'other', 'other']);
     assert.equal(await kindOf(session.get('/')), 'other');
-    assert.ok(performance.now() - begun < 500);
     await session.close();
     await proxy.close();
   });

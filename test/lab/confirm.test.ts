@@ -28,7 +28,7 @@ describe('hostgw confirm', { skip }, () => {
 
   for (const runtime of ['bun', 'deno', 'node'] as const) {
     test(`lets go what an agent under ${runtime} holds; before that the word changes nothing`, {
-      timeout: 60_000,
+      timeout: 180_000,
     }, async () => {
       const lab = await openLab(recipeA(1));
       try {
@@ -41,7 +41,7 @@ describe('hostgw confirm', { skip }, () => {
             `{"PublicIP":"10.10.10.${i}","BackendType":"host-gw"}`,
           );
         const agent = host.spawnAgent({ runtime, args: [`--etcd-endpoints=${ENDPOINT}`] });
-        await agent.waitFor(READY, 20_000);
+        await agent.waitFor(READY);
         await agent.waitForAll('subnet added: ', 4);
         const early = await confirm(host);
         assert.equal(early.code, 0, early.stderr);
@@ -64,12 +64,12 @@ describe('hostgw confirm', { skip }, () => {
     });
   }
 
-  test('an ordinary user may not, and is told so', { timeout: 60_000 }, async () => {
+  test('an ordinary user may not, and is told so', { timeout: 180_000 }, async () => {
     const lab = await openLab(recipeA(1));
     try {
       const host = nth(lab.hosts, 0);
       const agent = host.spawnAgent({ args: [`--etcd-endpoints=${ENDPOINT}`] });
-      await agent.waitFor('external interface eth0', 20_000);
+      await agent.waitFor('external interface eth0');
       const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
       const words = [...nobody, runtimePath('bun') ?? '', MAIN, 'confirm'];
       const { code, stderr } = await host.run(words);

@@ -20,7 +20,7 @@ const ENDPOINT = '--etcd-endpoints=http://10.10.10.101:2379';
 const CONFIG_KEY = '/coreos.com/network/config';
 const lease = (ip: string): string => `{"PublicIP":"${ip}","BackendType":"host-gw"}`;
 
-describe('hostgw plan', { skip, timeout: 120_000 }, () => {
+describe('hostgw plan', { skip, timeout: 180_000 }, () => {
   let lab: Lab;
   let host: Host;
   let etcd: LabEtcd;
@@ -141,7 +141,7 @@ describe('hostgw plan', { skip, timeout: 120_000 }, () => {
   test('runs beside an agent, and has nothing to change', async () => {
     await scene();
     const agent = host.spawnAgent({ args: [ENDPOINT] });
-    await agent.waitFor(READY, 20_000);
+    await agent.waitFor(READY);
     await agent.waitForAll('subnet added: ', 3);
     const was = await everything();
     const { code, stdout } = await plan();

@@ -81,10 +81,10 @@ describe("the README's recipe for real hosts, word for word", { skip }, () => {
     }
   });
 
-  test('starts Docker on the leased subnet', { skip: skipDocker, timeout: 60_000 }, async () => {
+  test('starts Docker on the leased subnet', { skip: skipDocker, timeout: 180_000 }, async () => {
     const host = first();
     const docker = shell(host, 'dockerd', block('Docker'), '/run/docker-test');
-    await docker.waitFor(/API listen on/, 30_000);
+    await docker.waitFor(/API listen on/);
     const subnet = (await host.subnetFile())?.['FLANNEL_SUBNET'];
     assert.ok(subnet !== undefined);
     const address = await host.must(['ip', 'address', 'show', 'docker0']);

@@ -76,15 +76,15 @@ async function stand(
     const etcd = await startEtcd(nth(lab.hosts, 0));
     const agents = lab.hosts.map((host) => host.spawnAgent(agent));
     const waiting = `waiting for the network config in etcd key ${prefix}/config`;
-    await Promise.all(agents.map((process) => process.waitFor(waiting, 30_000)));
+    await Promise.all(agents.map((process) => process.waitFor(waiting)));
     const watches = await Promise.all(lab.hosts.map(watchRoutes));
     const put = performance.now();
     await etcd.put(`${prefix}/config`, config);
     const peers = lab.hosts.length - 1;
-    const times = await Promise.all(watches.map((watch) => watch.added(peers, 20_000)));
+    const times = await Promise.all(watches.map((watch) => watch.added(peers)));
     const routesMs = Math.max(...times) - put;
     await Promise.all(watches.map((watch) => watch.stop()));
-    await Promise.all(agents.map((process) => process.waitFor(READY, 20_000)));
+    await Promise.all(agents.map((process) => process.waitFor(READY)));
     await Promise.all(agents.map((process) => process.waitForAll('subnet added: ', peers)));
     await use({ lab, hosts: lab.hosts, etcd, agents, routesMs });
   } finally {

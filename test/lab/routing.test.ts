@@ -11,7 +11,7 @@ const DRIVERS = ['native', 'ip'] as const;
 describe('an agent', { skip }, () => {
   for (const driver of DRIVERS) {
     const skipDriver = driver === 'native' && (needs('native') ?? false);
-    const options = { skip: skipDriver, timeout: 60_000 };
+    const options = { skip: skipDriver, timeout: 180_000 };
 
     test(
       `driver ${driver}: routes in the table it is given, and leaves main alone`,

@@ -143,7 +143,7 @@ echo '${JSON.stringify(message)}'`;
     const file = join(root, 'run.mjs');
     writeFileSync(file, code);
     const words = process.versions['deno'] === undefined ? [file] : ['run', '-A', file];
-    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 20_000 });
+    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 60_000 });
     assert.equal(stdout, '/nonexistent/cargo was not found\n');
   });
 

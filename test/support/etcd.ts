@@ -3,6 +3,7 @@
  * and leaves nothing behind. Can be killed, restarted on its data, or wiped.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -49,22 +50,29 @@ export interface Answer {
   readonly kvs?: readonly { readonly key: string; readonly value: string }[];
 }
 
-const START_MS = 15_000;
-
 function base64(text: string): string {
   return Buffer.from(text).toString('base64');
 }
 
-/** A port that was free a moment ago. */
+/**
+ * A port that was free a moment ago, below those that the kernel gives to connections: between now and its use, and
+ * while its server is down, no connection of another test takes it.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const closed = once(server, 'close');
-  server.close();
-  await closed;
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  for (;;) {
+    const port = randomInt(10_000, 30_000);
+    const server = createServer();
+    const free = once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    server.listen(port, '127.0.0.1');
+    if (!(await free)) continue;
+    const closed = once(server, 'close');
+    server.close();
+    await closed;
+    return port;
+  }
 }
 
 function launch(args: readonly string[]): ChildProcess {
@@ -109,17 +117,13 @@ export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd
   let child = launch(args);
   const answers = async (): Promise<void> => {
     if (options.wait === false || scheme === 'https') return;
-    await until(
-      `etcd answers at ${endpoint}`,
-      () => {
-        if (child.exitCode !== null) throw new Error(`etcd ended with status ${child.exitCode}`);
-        return fetch(`${endpoint}/health`).then(
-          async (response) => (await response.text()).includes('true'),
-          () => false,
-        );
-      },
-      START_MS,
-    );
+    await until(`etcd answers at ${endpoint}`, () => {
+      if (child.exitCode !== null) throw new Error(`etcd ended with status ${child.exitCode}`);
+      return fetch(`${endpoint}/health`).then(
+        async (response) => (await response.text()).includes('true'),
+        () => false,
+      );
+    });
   };
   await answers();
   return {

@@ -24,7 +24,7 @@ interface Outcome {
 
 const RESULTS = 'HOSTGW_TEST_NETNS_RESULTS';
 /** Long tests (npm run long) may take an hour. */
-const TIMEOUT_MS = process.env['LONG'] === undefined ? 120_000 : 3_600_000;
+const TIMEOUT_MS = process.env['LONG'] === undefined ? 180_000 : 3_600_000;
 /** The inner run ends first, so that what it said can be shown. */
 const INNER_TIMEOUT_MS = TIMEOUT_MS - 10_000;
 

@@ -1,10 +1,13 @@
 /** Waits for a condition instead of sleeping. */
 
+/** Costs nothing when all is well, and bears a machine three times slower with neighbours. */
+export const PATIENCE_MS = 30_000;
+
 /** Resolves when `condition` gives true; rejects with `what` after `timeoutMs`. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 5000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {

@@ -154,7 +154,7 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
       owner.stdout.on('data', (text) => {
         said += String(text);
       });
-      await until('it listens', () => said.includes('listening'), 10_000);
+      await until('it listens', () => said.includes('listening'));
       assert.equal(monitors().length, 1);
       owner.kill('SIGKILL');
       await until('the monitor has ended', () => monitors().length === 0);
@@ -234,7 +234,7 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
         const hints: Hint[] = [];
         await driver.listen(filter(), (hint) => hints.push(hint));
         await world.setLink({ name: `again${round}` });
-        await until('a link hint', () => hints.some((h) => h.links), 1000);
+        await until('a link hint', () => hints.some((h) => h.links));
       }
     });
     // One by one each would wait for the kernel's RCU grace period.

@@ -65,17 +65,17 @@ export function flipCases(
           scene.want(Object.fromEntries(indexes.map((i) => [prefix4(i), via(i)])));
         scene.want({ [prefix6(0)]: gateway6(0) });
         want(range(0, 500), gateway4);
-        await until('500 stand', () => scene.states.size === 501 && allInstalled(scene), 20_000);
+        await until('500 stand', () => scene.states.size === 501 && allInstalled(scene));
         assert.equal(metrics.spread, 0);
         const sender = await startSender([...range(0, 500).map(prefix4), prefix6(0)]);
         for (let round = 0; round < 3; round += 1) {
           want(range(0, 510), gateway4);
           const spread = (metric: number): boolean => metric > 0;
-          await until('all have a metric', () => metricsAre(scene, 511, spread), 20_000);
+          await until('all have a metric', () => metricsAre(scene, 511, spread));
           // Fewer gateways, not fewer prefixes: a loss of half of them would be held.
           want(range(0, 300), () => gateway4(519));
           const flat = (metric: number): boolean => metric === 0 || metric === 1024;
-          await until('all have none', () => metricsAre(scene, 511, flat), 20_000);
+          await until('all have none', () => metricsAre(scene, 511, flat));
         }
         const { sent, refused, noRoute } = await sender.stop();
         assert.deepEqual({ refused, noRoute }, { refused: {}, noRoute: 0 });

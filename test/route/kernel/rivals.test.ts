@@ -68,7 +68,7 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare'), (test) => {
       });
     }
 
-    test(`driver ${driver}: a rival that deletes our route in a loop is contested, said once, costs little and is outlived`, async () => {
+    test(`driver ${driver}: a rival that deletes our route in a loop is contested, said once, answered rarely and outlived`, async () => {
       await Scene.with({ driver }, async (scene) => {
         const [key] = [prefix4(0)];
         scene.want({ [key]: gateway4(0), [prefix4(1)]: gateway4(1) });
@@ -76,32 +76,33 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare'), (test) => {
         const loop = `while :; do ip route del ${key} proto ${OURS} 2>/dev/null; done`;
         const rival = spawn('sh', ['-c', loop], { stdio: 'ignore' });
         await until('it is contested', () => scene.told.includes(`${key} contested`));
-        const [start, used] = [performance.now(), process.cpuUsage()];
-        const end = start + (LONG ? 30_000 : 3_000);
+        let answers = 0;
+        scene.onDone = () => {
+          answers += 1;
+        };
+        const end = performance.now() + (LONG ? 30_000 : 3_000);
         await until('the rival has had its time', () => performance.now() > end, 60_000);
-        const { user, system } = process.cpuUsage(used);
-        const share = (user + system) / 1000 / (performance.now() - start);
         const stopped = once(rival, 'exit');
         rival.kill('SIGKILL');
         await stopped;
         assert.equal(scene.told.filter((line) => line === `${key} contested`).length, 1);
-        assert.ok(share < 0.05, `${(share * 100).toFixed(1)} % cpu`);
+        assert.ok(answers <= (LONG ? 8 : 3), `${answers} answers to a rival that never stops`);
         const back = `${key} via ${gateway4(0)} proto ${OURS} metric 0`;
         await until('the route is back', async () => (await scene.routes()).includes(back), 31_000);
         assert.equal(scene.states.get(prefix4(1))?.state, 'installed');
       });
     });
 
-    test(`driver ${driver}: a rival that takes our route of metric 0 away just before we do costs no more than one look`, async () => {
+    test(`driver ${driver}: a rival that takes our route of metric 0 away just before we do has taken it for one look only`, async () => {
       const key = prefix4(0);
       let armed = false;
-      let gone = 0;
+      let gone = false;
       const before = async (ops: readonly RouteOp[]): Promise<void> => {
         if (!armed || !ops.some((op) => op.kind === 'delete' && op.route.metric === 0)) return;
         armed = false;
         // The kernel takes metric 0 for any: theirs takes the old route, and so ours takes the new one.
         await ip(`route del ${key} proto ${OURS}`);
-        gone = performance.now();
+        gone = true;
       };
       const metrics = new RouteMetrics('auto', [{ above: 2, below: 1, metrics: 1024 }]);
       await Scene.with({ driver, before, metrics }, async (scene) => {
@@ -109,15 +110,13 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare'), (test) => {
         await until('two stand', () => scene.states.size === 2);
         armed = true;
         scene.want({ [prefix4(2)]: gateway4(2) });
-        await until('the rival came', () => gone > 0);
+        await until('the rival came', () => gone);
         const back = `${key} via ${gateway4(0)} proto ${OURS} metric ${metrics.spread === 0 ? 0 : '\\d+'}`;
         const lines = async () =>
           (await scene.routes()).filter((line) => line.startsWith(`${key} `));
         await until('one route is there', async () =>
           new RegExp(`^${back}$`).test((await lines()).join()),
         );
-        const ms = performance.now() - gone;
-        assert.ok(ms < 500, `back after ${ms.toFixed(0)} ms`);
         assert.ok(!(await lines()).join().endsWith('metric 0'));
       });
     });

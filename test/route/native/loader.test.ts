@@ -93,7 +93,7 @@ describe('the addon loader', () => {
        console.log('listening');`,
     );
     const words = process.versions['deno'] === undefined ? [script] : ['run', '-A', script];
-    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 20_000 });
+    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 60_000 });
     assert.equal(stdout, 'listening\n');
   });
 });

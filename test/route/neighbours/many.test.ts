@@ -55,9 +55,9 @@ inNetns(import.meta.url, skip, (test) => {
           const keeper = new LiveKeeper({ ...driver, neighbours }, world.device, 'auto');
           keeper.want(world.peers);
           keeper.complete();
-          const { count } = await reachAll(world, 5_000);
+          const { count } = await reachAll(world, 30_000);
           assert.equal(count, COUNT);
-          await until('all are known to answer', () => reachable(keeper) === COUNT, 15_000);
+          await until('all are known to answer', () => reachable(keeper) === COUNT);
           // Those that the kernel made for the first packets are adopted.
           const kept = async () => (await ours(neighbours, world.device)).length === COUNT;
           await until('all are kept', kept);
@@ -78,14 +78,14 @@ inNetns(import.meta.url, skip, (test) => {
         const filter = { table: 254, protocol: PROTOCOL, within: [] };
         await driver.listen(filter, (hint) => hint.links && keeper.hint());
         keeper.want(world.peers);
-        await until('all are known to answer', () => reachable(keeper) === COUNT, 15_000);
+        await until('all are known to answer', () => reachable(keeper) === COUNT);
         await world.setCarrier(false);
         await until('nothing is known of them', () => reachable(keeper) === 0);
         assert.equal([...keeper.reached.values()].filter((each) => each === 'failed').length, 0);
         await world.setCarrier(true);
         const set = async () => (await ours(driver.neighbours, world.device)).length === COUNT;
         await until('all are set again', set);
-        assert.equal((await reachAll(world, 5_000)).count, COUNT);
+        assert.equal((await reachAll(world, 30_000)).count, COUNT);
         keeper.stop();
       }),
     );
@@ -110,7 +110,7 @@ inNetns(import.meta.url, skip, (test) => {
         };
         const next = new LiveKeeper({ ...driver, neighbours: noted }, world.device, 'auto');
         next.want(world.peers.slice(20));
-        await until('all are known to answer', () => reachable(next) === COUNT - 20, 15_000);
+        await until('all are known to answer', () => reachable(next) === COUNT - 20);
         assert.deepEqual(writes, []);
         assert.equal((await ours(driver.neighbours, world.device)).length, COUNT);
         next.complete();
@@ -130,7 +130,7 @@ inNetns(import.meta.url, skip, (test) => {
         await driver.neighbours.apply([{ kind: 'add', neighbour: foreign, protocol: 42 }]);
         keeper.want([...dead, foreign.address, ...world.peers.slice(0, 5)]);
         const failed = () => dead.every(({ text }) => keeper.reached.get(text) === 'failed');
-        await until('both have failed', failed, 20_000);
+        await until('both have failed', failed);
         assert.equal(reachable(keeper), 5);
         keeper.complete();
         keeper.want([...dead, foreign.address], false);
