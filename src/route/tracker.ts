@@ -58,6 +58,8 @@ export class Tracker {
   #dump = 0;
   /** The prefixes of the last dump. */
   #order: readonly Entry[] = [];
+  /** The dump that every prefix's rows are still as of; undefined once one of them is known otherwise. */
+  #shown: readonly KernelRoute[] | undefined;
   #wanted = 0;
   #own = 0;
 
@@ -115,12 +117,16 @@ export class Tracker {
       if (wish !== undefined) this.#inner.wanted(entry.prefix);
       this.#generation += 1;
       entry.generation = this.#generation;
+      // Of several siblings the wish helps to tell whose they are.
+      if (entry.rows.length > 1) this.#shown = undefined;
     }
     this.#refresh(entry);
   }
 
   /** Replaces the kernel's side by a complete dump, in one step; returns the prefixes whose rows changed. */
   see(routes: readonly KernelRoute[]): Tracked[] {
+    if (routes === this.#shown) return [];
+    this.#shown = routes;
     this.#dump += 1;
     const order: Entry[] = [];
     let next = 0;
@@ -146,6 +152,7 @@ export class Tracker {
   /** Takes in that the kernel has carried out `op`. */
   done(tracked: Tracked, op: RouteOp): void {
     const entry = entryOf(tracked);
+    this.#shown = undefined;
     if (op.kind === 'add' && entry.rows.length === 0) {
       entry.rows = [rowOf(op.route)];
       this.#refresh(entry);

@@ -107,7 +107,10 @@ export interface RouteDriver {
   readonly name: string;
   /** The gateways' neighbour entries, where this driver can keep them; by the same socket, so closed with it. */
   readonly neighbours?: NeighbourDriver;
-  /** The kernel's routes, in the kernel's order per prefix. Rejects with RouteDriverError if the dump is not complete. */
+  /**
+   * The kernel's routes, in the kernel's order per prefix; the very array of an earlier dump only if that said the same.
+   * Rejects with RouteDriverError if the dump is not complete.
+   */
   dump(filter: DumpFilter): Promise<readonly KernelRoute[]>;
   /**
    * Applies the operations in order in one batch; a failing one does not stop the rest. One call at a time.

@@ -13,6 +13,7 @@ import type {
   ReconcilerOptions,
   ReconcilerOutput,
 } from '../../../src/route/reconcilerTypes.ts';
+import { sameRow } from '../../../src/route/rows.ts';
 import { type KernelRoute, PROTOCOL_BOOT, routeText } from '../../../src/route/types.ts';
 import { FakeKernel } from '../../support/fakeKernel.ts';
 
@@ -87,6 +88,7 @@ export class ModelWorld {
   #dumped = false;
   /** Nexthops of ours as the last dump or the last write of their prefix left them: what can be known. */
   #known = new Set<string>();
+  #lastDump: readonly KernelRoute[] = [];
 
   constructor(options: Partial<ReconcilerOptions>, kernel: ModelKernel) {
     this.#options = options;
@@ -168,7 +170,7 @@ export class ModelWorld {
     const { attempt } = request;
     try {
       if (request.type === 'dump') {
-        const routes = this.#torn(this.kernel.dumpNow(request.filter));
+        const routes = this.#same(this.#torn(this.kernel.dumpNow(request.filter)));
         // A dump that fails tells nothing: what was known before stays so.
         this.#known = new Set(this.kernel.routes().filter(isOurs).map(nexthopText));
         this.answer = { type: 'dumped', attempt, routes };
@@ -194,6 +196,17 @@ export class ModelWorld {
     const torn = routes.filter(isTorn);
     if (tear.shows === 'twice') return [...routes, ...torn.map((row) => ({ ...row }))];
     return routes.filter((row) => !isTorn(row));
+  }
+
+  /** As drivers do that remember: a dump that says what the last one said is the very same array. */
+  #same(routes: readonly KernelRoute[]): readonly KernelRoute[] {
+    const last = this.#lastDump;
+    const isSame = (row: KernelRoute, index: number): boolean => {
+      const old = last[index];
+      return old !== undefined && old.prefix.text === row.prefix.text && sameRow(old, row);
+    };
+    if (routes.length !== last.length || !routes.every(isSame)) this.#lastDump = routes;
+    return this.#lastDump;
   }
 
   /** Tells the reconciler the answer that waits. */
