@@ -204,7 +204,7 @@ export class Agent {
       if (gateway === undefined) this.#gateways.delete(prefix.text);
       else this.#gateways.set(prefix.text, gateway);
     }
-    if (routes.length > 0) this.#sides?.host.setGateways([...this.#gateways.values()]);
+    if (routes.length > 0) this.#sides?.host.setGateways(this.#gateways);
     this.#sides?.route.want(routes, complete, suspect);
     this.#tellRefused(statuses);
   }

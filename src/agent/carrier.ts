@@ -26,7 +26,7 @@ export class Carrier {
   readonly #ports: AgentPorts;
   readonly #options: CarrierOptions;
   readonly #health: Health;
-  #gateways: readonly Address[] = [];
+  #gateways: ReadonlyMap<string, Address> = new Map();
   #held: { readonly lease: HeldSubnet; readonly range: SubnetRange } | undefined;
   /** Settles when the change of the firewall that waits has been made. */
   #firewallDue: Promise<void> | undefined;
@@ -42,8 +42,11 @@ export class Carrier {
     return this.#held?.lease;
   }
 
-  /** Where believed leases route to: their masquerading containers pass the firewall too. */
-  setGateways(gateways: readonly Address[]): void {
+  /**
+   * Where believed leases route to, by prefix: their masquerading containers pass the firewall too. A list of them all for
+   * each of thousands of changes would cost more than the changes.
+   */
+  setGateways(gateways: ReadonlyMap<string, Address>): void {
     this.#gateways = gateways;
     void this.#firewallSoon();
   }
@@ -100,7 +103,7 @@ export class Carrier {
       uplink: uplink().name,
       network: held.range.network,
       subnet: held.lease.subnet,
-      gateways: this.#gateways,
+      gateways: [...this.#gateways.values()],
     };
     try {
       this.#tellFirewall(await forwardRules.ensure(wanted, signal));

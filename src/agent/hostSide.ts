@@ -69,7 +69,8 @@ export class HostSide {
     else void this.#refresh();
   }
 
-  setGateways(gateways: readonly Address[]): void {
+  /** By prefix; it is read when the firewall's turn comes. */
+  setGateways(gateways: ReadonlyMap<string, Address>): void {
     this.#carrier.setGateways(gateways);
   }
 

@@ -51,7 +51,9 @@ export function openLog(options: LogOptions): Log {
   // emit() and not info(): a brace in a sentence must not be read as a placeholder.
   const at =
     (level: LogLevel) =>
-    (sentence: string, fields: LogFields = {}): void =>
+    (sentence: string, fields: LogFields = {}): void => {
+      // Not even handed on: of thousands of peers each has a few such lines.
+      if (level === 'debug' && options.verbosity === 0) return;
       logger.emit({
         level,
         message: [sentence],
@@ -59,6 +61,7 @@ export function openLog(options: LogOptions): Log {
         properties: fields,
         timestamp: options.wall(),
       });
+    };
   return { debug: at('debug'), info: at('info'), warn: at('warning'), error: at('error') };
 }
 
