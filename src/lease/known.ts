@@ -2,7 +2,8 @@
  * All leases, the newest that is known of each: the last view, and what answers of etcd have told since it.
  * An answer counts until a view as new as it has come.
  */
-import type { ReadLease } from './codec.ts';
+import { type ReadLease, readLease } from './codec.ts';
+import type { StoredKey } from './keys.ts';
 import type { Leases } from './view.ts';
 
 /** What an answer told about a key; undefined: that it is absent. */
@@ -23,8 +24,9 @@ export class Known {
     for (const [name, told] of this.#told) if (told.revision <= revision) this.#told.delete(name);
   }
 
-  tell(name: string, read: ReadLease | undefined, revision: number): void {
-    this.#told.set(name, { revision, read });
+  /** What an answer of etcd told about a key; undefined: that it is absent. */
+  tell(name: string, entry: StoredKey | undefined, revision: number): void {
+    this.#told.set(name, { revision, read: entry && readLease(name, entry) });
   }
 
   /** Undefined before the first complete view. Usually nothing was told since, and it is the view itself. */

@@ -5,12 +5,12 @@
  */
 import { backoffMs, type Core, type TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
-import { leaseValue, type PublicAddresses, readLease } from './codec.ts';
+import { leaseValue, type PublicAddresses } from './codec.ts';
 import type { DepartedSubnets } from './departed.ts';
 import type { KeeperState } from './keeper.ts';
-import type { KeyPut, StoredKey } from './keys.ts';
+import type { KeyPut } from './keys.ts';
 import { Known } from './known.ts';
-import { withAddresses } from './ownership.ts';
+import { heldByDisk, withAddresses } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
 import { Contest, OnDisk, type Pending } from './ownRequests.ts';
 import { heldText, subnetsOf, subnetsText } from './ownText.ts';
@@ -18,6 +18,7 @@ import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './
 import type { OwnState } from './state.ts';
 
 type PutPlan = Extract<Plan, { kind: 'put' }>;
+type Held = Extract<OwnOutput, { type: 'held' }>['lease'];
 type HoldPlan = Extract<Plan, { kind: 'hold' }>;
 
 export class Own implements Core<OwnInput, OwnOutput> {
@@ -97,6 +98,9 @@ export class Own implements Core<OwnInput, OwnOutput> {
       case 'unusable':
         this.#unusable = input.prefixes;
         break;
+      case 'silent':
+        this.#holdByDisk(input.reason);
+        break;
       case 'timer':
         break;
       default:
@@ -118,17 +122,13 @@ export class Own implements Core<OwnInput, OwnOutput> {
       const entry = answer.answer.succeeded
         ? { key, value, lease, createRevision: revision, modRevision: revision }
         : answer.answer.current.find((current) => current.key === key);
-      this.#tell(pending.name, entry, revision);
+      this.#known.tell(pending.name, entry, revision);
     } else if (pending.kind === 'read' && answer.type === 'readBack') {
       this.#readBack = undefined;
       if (answer.entry !== undefined) this.#trouble = '';
       // An absent key has no revision: any view that comes after this answer counts for more.
-      this.#tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0);
+      this.#known.tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0);
     }
-  }
-
-  #tell(name: string, entry: StoredKey | undefined, revision: number): void {
-    this.#known.tell(name, entry && readLease(name, entry), revision);
   }
 
   #failed(pending: Pending, reason: string, now: number): void {
@@ -151,7 +151,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #proceed(now: number): void {
     if (this.#readBack !== undefined) {
       const name = this.#readBack;
-      const attempt = this.#next();
+      const attempt = ++this.#attempt;
       this.#pending = { kind: 'read', attempt, name };
       this.#out.push({ type: 'read', attempt, key: this.#options.subnetsPrefix + name });
       return;
@@ -223,18 +223,34 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (this.#own === undefined) return;
     const own = { ...withAddresses(this.#own, here), held: true, rival: undefined };
     this.#own = own;
-    const text = [own.subnet, reservation, here.publicIp?.text, here.publicIp6?.text].join();
-    if (this.#announced !== text) {
-      this.#announced = text;
-      const lease = { name: own.subnet, ...subnetsOf(own.subnet), ...here, reservation };
-      this.#out.push({ type: 'held', lease });
-    }
+    this.#announce({ name: own.subnet, ...subnetsOf(own.subnet), ...here, reservation });
     if (!reservation) this.#wantKeeper(own.etcdLease);
     const subnet = subnetsText(own.subnet);
     if (!reservation && this.#keeper.kind === 'doubtful')
       this.#say('doubtful', `holding subnet ${subnet}: ${this.#keeper.reason}`);
     else this.#say('held', heldText(own.subnet, reservation, this.#replaces));
     this.#persist(own);
+  }
+
+  #announce(lease: Held): void {
+    const { name, reservation, publicIp, publicIp6 } = lease;
+    const text = [name, reservation, publicIp?.text, publicIp6?.text].join();
+    if (this.#announced === text) return;
+    this.#announced = text;
+    this.#out.push({ type: 'held', lease });
+  }
+
+  /** Etcd has no word on our key: the disk's counts, unless another owner is known. */
+  #holdByDisk(reason: string): void {
+    const lease = heldByDisk(this.#own, this.#known.leases, this.#here);
+    if (lease === undefined || this.#announced !== undefined) return;
+    this.#announce(lease);
+    // Where etcd has spoken, its word is to be told.
+    if (this.#known.leases === undefined)
+      this.#say(
+        'doubtful',
+        `holding subnet ${subnetsText(lease.name)} as the disk says: ${reason}`,
+      );
   }
 
   /** Puts our value on our key, once the state is on disk and the etcd lease is there. */
@@ -247,7 +263,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (lease !== '0' && !this.#wantKeeper(lease)) return;
     const key = this.#options.subnetsPrefix + own.subnet;
     const put: KeyPut = { type: 'put', key, value: leaseValue(here), lease };
-    const attempt = this.#next();
+    const attempt = ++this.#attempt;
     this.#pending = { kind: 'transact', attempt, name: own.subnet, put };
     const transaction = { compare: [{ key, ...condition }], writes: [put] };
     this.#out.push({ type: 'transact', attempt, transaction });
@@ -264,15 +280,10 @@ export class Own implements Core<OwnInput, OwnOutput> {
   /** Whether the state still has to be written first; then a write is under way. */
   #persist(state: OwnState): boolean {
     if (!this.#disk.lacks(state)) return false;
-    const attempt = this.#next();
+    const attempt = ++this.#attempt;
     this.#pending = { kind: 'persist', attempt, state };
     this.#out.push({ type: 'persist', attempt, state });
     return true;
-  }
-
-  #next(): number {
-    this.#attempt += 1;
-    return this.#attempt;
   }
 
   #say(planned: OwnStatus, what: string): void {

@@ -29,6 +29,8 @@ export type OwnInput =
   | ({ readonly type: 'addresses' } & PublicAddresses)
   /** This host's own networks: a new subnet overlaps none of them. */
   | { readonly type: 'unusable'; readonly prefixes: readonly Prefix[] }
+  /** Etcd has not confirmed our key for so long that a subnet held by the disk's word is to be told; why, as a clause. */
+  | { readonly type: 'silent'; readonly reason: string }
   | { readonly type: 'persisted'; readonly attempt: number }
   | { readonly type: 'transacted'; readonly attempt: number; readonly answer: KeyAnswer }
   | {

@@ -5,8 +5,11 @@
  */
 import type { Address } from '../ip/index.ts';
 import type { PublicAddresses, ReadLease } from './codec.ts';
+import { subnetsOf } from './ownText.ts';
+import type { HeldSubnet } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
 import { BACKEND_TYPE, type Lease } from './types.ts';
+import type { Leases } from './view.ts';
 
 export type Ownership =
   | { readonly kind: 'absent' }
@@ -80,6 +83,23 @@ export function ownershipOf(
 /** Whether a lease names one of the addresses. */
 export function namesUs(lease: Lease, here: PublicAddresses): boolean {
   return [lease.publicIp, lease.publicIp6].some((a) => a !== undefined && isHere(a, here));
+}
+
+/**
+ * The subnet that the disk says we hold, where etcd says nothing against it; undefined without such a word, or where
+ * another host is known to have the key.
+ */
+export function heldByDisk(
+  own: OwnState | undefined,
+  leases: Leases | undefined,
+  all: PublicAddresses,
+): HeldSubnet | undefined {
+  if (own?.held !== true || own.rival !== undefined) return undefined;
+  const { subnet, subnet6 } = subnetsOf(own.subnet);
+  const here = { publicIp: subnet && all.publicIp, publicIp6: subnet6 && all.publicIp6 };
+  const { kind } = ownershipOf(leases?.get(own.subnet), own, here, undefined);
+  if (kind === 'foreign' || kind === 'unclear') return undefined;
+  return { name: own.subnet, subnet, subnet6, ...here, reservation: false };
 }
 
 const ADDRESSES_MAX = 16;
