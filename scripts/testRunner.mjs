@@ -9,7 +9,7 @@ import { findProgram, ROOT, say } from './common.mjs';
 
 /** One test may take this long: a slow machine, with neighbours. What it waits for has shorter bounds of its own. */
 const TEST_MS = 180_000;
-const FILE_MS = 300_000;
+const FILE_MS = 400_000;
 const KILL_MS = 3_000;
 
 /** Started first, so that no long one is left for the end. The order costs time only, never a result. */

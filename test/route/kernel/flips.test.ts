@@ -4,5 +4,5 @@ import { inNetns } from '../../support/netns.ts';
 import { flipCases } from './flips.ts';
 
 inNetns(import.meta.url, needs('root', 'ip', 'unshare'), (test) =>
-  flipCases(test, { native: 2000, ip: 500 }),
+  flipCases(test, { native: 500, ip: 200 }),
 );

@@ -88,7 +88,7 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare'), (test) => {
         assert.equal(scene.told.filter((line) => line === `${key} contested`).length, 1);
         assert.ok(answers <= (LONG ? 8 : 3), `${answers} answers to a rival that never stops`);
         const back = `${key} via ${gateway4(0)} proto ${OURS} metric 0`;
-        await until('the route is back', async () => (await scene.routes()).includes(back), 31_000);
+        await until('the route is back', async () => (await scene.routes()).includes(back), 90_000);
         assert.equal(scene.states.get(prefix4(1))?.state, 'installed');
       });
     });
