@@ -5,16 +5,15 @@
 
 import type { AgentOptions, NetworkConfig } from '../config/index.ts';
 import { sentenceOf } from '../core/index.ts';
-import type { HostFacts } from '../host/index.ts';
 import type { Address } from '../ip/index.ts';
-import type { BookChanges, HeldSubnet, OwnStatus } from '../lease/index.ts';
+import { type BookChanges, type HeldSubnet, type OwnStatus, subnetsText } from '../lease/index.ts';
 import { Crowd } from './crowd.ts';
 import { type Condition, Health } from './health.ts';
 import { HostSide } from './hostSide.ts';
 import { LeaseSide } from './leaseSide.ts';
 import type { AgentPorts } from './ports.ts';
 import { RouteSide } from './routeSide.ts';
-import { awaitUplink, type Uplink } from './uplink.ts';
+import { awaitUplink, firstAddress, sourceTrouble, type Uplink } from './uplink.ts';
 
 /** This host cannot run an agent until somebody changes something; the sentence says what. */
 export class HostUnusable extends Error {
@@ -70,7 +69,8 @@ export class Agent {
       (reason) => new HostUnusable(reason),
     );
     if (found === undefined) return;
-    this.#checkSources(found.facts);
+    const noSource = sourceTrouble(found.facts, this.#options.routeSources);
+    if (noSource !== undefined) throw new HostUnusable(noSource);
     const lease = await this.#leaseOptions(found.uplink);
     if (this.#signal.aborted) return;
     const sides = this.#build(found, lease);
@@ -88,34 +88,28 @@ export class Agent {
     this.#sides?.route.confirm();
   }
 
-  /** Ours, once it is held. */
+  /** Ours, once held; both of a dual-stack network. */
   get subnet(): string | undefined {
-    return this.#held?.subnet?.text;
+    return this.#held && subnetsText(this.#held.name);
+  }
+
+  /** Whether an uplink is still being looked for. */
+  get choosing(): boolean {
+    return this.#sides?.host.choosing ?? false;
   }
 
   /** What /readyz tells besides the conditions. */
   details(): object {
     const { driver, etcd } = this.#ports;
     return {
-      subnet: this.subnet ?? null,
+      subnet: this.#held?.subnet?.text ?? null,
+      subnet6: this.#held?.subnet6?.text ?? null,
       uplink: this.#sides?.host.uplink.name ?? null,
       driver: driver.name,
       routes: this.#sides?.route.summary() ?? {},
       ...this.#sides?.lease.summary(),
       etcd: etcd.status(),
     };
-  }
-
-  #checkSources({ links }: HostFacts): void {
-    const local = new Set(
-      links.flatMap((link) => link.addresses.map(({ address }) => address.text)),
-    );
-    for (const { text } of this.#options.routeSources) {
-      if (!local.has(text))
-        throw new HostUnusable(
-          `--route-src is ${text}, which is no address of this host: name one of ${[...local].join(', ')}`,
-        );
-    }
   }
 
   async #leaseOptions(uplink: Uplink): Promise<ConstructorParameters<typeof LeaseSide>[1]> {
@@ -141,7 +135,7 @@ export class Agent {
       state: loaded.kind === 'state' ? loaded.state : undefined,
       previous,
       // Cloned machines share their identity, and so would always try the same subnets first.
-      seed: `${identity} ${uplink.address.text}`,
+      seed: `${identity} ${firstAddress(uplink)}`,
       signal: this.#signal,
     };
   }
@@ -172,7 +166,10 @@ export class Agent {
         routes: (changes, complete, suspect) => this.#routes(changes, complete, suspect),
         config: (config) => {
           this.#config = config;
-          route.setNetwork(networksOf(config));
+          const ranges = rangesOf(config);
+          host.setFamilies(ranges.map(({ min }) => min.family));
+          lease.setAddresses(host.addresses);
+          route.setNetwork(ranges.map(({ network }) => network));
           // Firewall and subnet file name Network too.
           if (this.#held !== undefined) void this.#hold(this.#held);
         },
@@ -184,7 +181,7 @@ export class Agent {
         freshness: (state, reason) =>
           this.#condition('etcd', state === 'live' ? undefined : reason, true),
       },
-      addressesOf(found.uplink),
+      host.addresses,
       host.surroundings,
     );
     return { lease, route, host };
@@ -195,7 +192,7 @@ export class Agent {
     const { host, lease, route } = this.#sides;
     // The device first: what is judged anew goes through it.
     route.setUplink(host.uplink);
-    lease.setAddresses(addressesOf(host.uplink));
+    lease.setAddresses(host.addresses);
     lease.setSurroundings(host.surroundings);
   }
 
@@ -211,6 +208,8 @@ export class Agent {
 
   #tellRefused(statuses: BookChanges['statuses']): void {
     for (const { status } of statuses) {
+      if (status?.kind === 'believed' && status.note !== undefined)
+        this.#crowd.say('warn', status.note, 'leases get a route in one family only');
       if (status === undefined || !('reason' in status)) continue;
       const level = status.kind === 'other-backend' ? 'info' : 'warn';
       this.#crowd.say(level, `no route: ${status.reason}`, 'leases get no route');
@@ -219,9 +218,8 @@ export class Agent {
 
   async #hold(held: HeldSubnet): Promise<void> {
     this.#held = held;
-    const range = this.#config?.v4;
-    if (range === undefined || this.#sides === undefined) return;
-    await this.#sides.host.hold(held, range);
+    if (this.#config === undefined || this.#sides === undefined) return;
+    await this.#sides.host.hold(held, this.#config);
     this.#carried = true;
     this.#readyIfSo();
   }
@@ -282,15 +280,11 @@ export class Agent {
 
   #statusText(): string {
     const [first] = this.health.conditions;
-    return first?.sentence ?? `subnet ${this.#held?.subnet?.text ?? 'none'}, all in order`;
+    return first?.sentence ?? `subnet ${this.subnet ?? 'none'}, all in order`;
   }
 }
 
-function networksOf({ v4, v6 }: NetworkConfig) {
-  return [v4, v6].flatMap((range) => (range === undefined ? [] : [range.network]));
-}
-
-const addressesOf = ({ address, address6 }: Uplink) => ({ publicIp: address, publicIp6: address6 });
+const rangesOf = ({ v4, v6 }: NetworkConfig) => [v4, v6].filter((range) => range !== undefined);
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -3,10 +3,10 @@
  * is not, and a failure is a condition until it is.
  */
 
-import type { SubnetRange } from '../config/index.ts';
+import type { NetworkConfig } from '../config/index.ts';
 import { sentenceOf } from '../core/index.ts';
-import type { ForwardStatus } from '../host/index.ts';
-import type { Address } from '../ip/index.ts';
+import type { ForwardStatus, SubnetFile } from '../host/index.ts';
+import type { Address, Family, Prefix } from '../ip/index.ts';
 import type { HeldSubnet } from '../lease/index.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
@@ -27,7 +27,7 @@ export class Carrier {
   readonly #options: CarrierOptions;
   readonly #health: Health;
   #gateways: ReadonlyMap<string, Address> = new Map();
-  #held: { readonly lease: HeldSubnet; readonly range: SubnetRange } | undefined;
+  #held: { readonly lease: HeldSubnet; readonly carried: Carried } | undefined;
   /** Settles when the change of the firewall that waits has been made. */
   #firewallDue: Promise<void> | undefined;
   #firewallTried = false;
@@ -38,8 +38,10 @@ export class Carrier {
     this.#health = health;
   }
 
-  get lease(): HeldSubnet | undefined {
-    return this.#held?.lease;
+  /** This host's subnets, once they are held. */
+  get subnets(): readonly Prefix[] {
+    const { subnet, subnet6 } = this.#held?.lease ?? {};
+    return [subnet, subnet6].filter((prefix) => prefix !== undefined);
   }
 
   /**
@@ -52,8 +54,8 @@ export class Carrier {
   }
 
   /** Makes the host carry the subnet. Resolves when all was tried. */
-  async hold(lease: HeldSubnet, range: SubnetRange): Promise<void> {
-    this.#held = { lease, range };
+  async hold(lease: HeldSubnet, config: NetworkConfig): Promise<void> {
+    this.#held = { lease, carried: carriedBy(lease, config) };
     // The guard before the way that it guards, and both before the file: whoever starts Docker by that
     // finds the way in open to peers and shut to others.
     await this.#firewallSoon();
@@ -74,12 +76,16 @@ export class Carrier {
 
   async #ensureForwarding(): Promise<void> {
     const outcome = await this.#ports.host
-      .ensureForwarding(this.#options.uplink().name)
+      .ensureForwarding(this.#options.uplink().name, this.#families)
       .catch((error: unknown) => ({ kind: 'failed', reason: sentenceOf(error) }) as const);
     if (outcome.kind === 'failed')
       return this.#health.set({ code: 'forwarding', sentence: outcome.reason, blocking: true });
     this.#health.clear('forwarding');
     for (const change of outcome.changes) this.#ports.log.info(change);
+  }
+
+  get #families(): readonly Family[] {
+    return this.subnets.map(({ address }) => address.family);
   }
 
   #firewallSoon(): Promise<void> {
@@ -95,14 +101,13 @@ export class Carrier {
     const { forwardRules } = this.#ports.host;
     const held = this.#held;
     const { signal, uplink } = this.#options;
-    if (held?.lease.subnet === undefined || signal.aborted) return;
+    if (held === undefined || signal.aborted) return;
     const first = !this.#firewallTried;
     this.#firewallTried = true;
     if (forwardRules === undefined) return;
     const wanted = {
       uplink: uplink().name,
-      network: held.range.network,
-      subnet: held.lease.subnet,
+      ...held.carried,
       gateways: [...this.#gateways.values()],
     };
     try {
@@ -122,16 +127,24 @@ export class Carrier {
 
   async #writeSubnetFile(): Promise<void> {
     const held = this.#held;
-    if (held?.lease.subnet === undefined) return;
-    const v4 = { network: held.range.network, subnet: held.lease.subnet };
+    if (held === undefined) return;
     const { ipMasq, subnetFile, uplink } = this.#options;
     try {
       const { mtu } = uplink();
-      const written = await this.#ports.host.writeSubnetFile({ v4, v6: undefined, mtu, ipMasq });
+      const written = await this.#ports.host.writeSubnetFile({ ...held.carried, mtu, ipMasq });
       this.#health.clear('subnet-file');
       if (written) this.#ports.log.info(`wrote ${subnetFile}`);
     } catch (error) {
       this.#health.set({ code: 'subnet-file', sentence: sentenceOf(error), blocking: true });
     }
   }
+}
+
+type Carried = Pick<SubnetFile, 'v4' | 'v6'>;
+
+function carriedBy({ subnet, subnet6 }: HeldSubnet, { v4, v6 }: NetworkConfig): Carried {
+  return {
+    v4: v4 && subnet && { network: v4.network, subnet },
+    v6: v6 && subnet6 && { network: v6.network, subnet: subnet6 },
+  };
 }

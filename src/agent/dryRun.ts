@@ -120,7 +120,7 @@ async function rest(
   const isDone = (): boolean => {
     const status = notes.own?.status;
     if (status === undefined || ON_ITS_WAY.includes(status)) return false;
-    if (status === 'waiting') return true;
+    if (status === 'waiting') return !agent.choosing;
     return notes.settled && (status !== 'held' || notes.ready);
   };
   const done = new Promise<void>((resolve) => {

@@ -2,19 +2,21 @@
  * The host side of the agent: follows this machine's links, addresses and uplink, and has the host carry the subnet
  * through whatever they become.
  */
-import type { SubnetRange } from '../config/index.ts';
+import type { NetworkConfig } from '../config/index.ts';
 import { type Cancel, sentenceOf } from '../core/index.ts';
 import { type HostFacts, type Link, surroundingsOf, type UplinkChoice } from '../host/index.ts';
-import type { Address } from '../ip/index.ts';
-import type { HeldSubnet, Surroundings } from '../lease/index.ts';
+import type { Address, Family } from '../ip/index.ts';
+import type { HeldSubnet, PublicAddresses, Surroundings } from '../lease/index.ts';
 import { Carrier, type CarrierOptions } from './carrier.ts';
 import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
-import { announced, type Uplink, uplinkText } from './uplink.ts';
+import { addressesOf, announced, type Uplink, uplinkText } from './uplink.ts';
 
 /** A hint is followed at once, a storm of them at this pace; and without any, so often (a default route that moves gives none). */
 const REFRESH_MS = 250;
 const REFRESH_IDLE_MS = 30_000;
+/** While no interface does for the network config: a default route that comes gives no hint. */
+const UNFIT_MS = 1_000;
 
 export type HostSideOptions = Omit<CarrierOptions, 'uplink'>;
 
@@ -25,6 +27,11 @@ export class HostSide {
   readonly #health: Health;
   #facts: HostFacts;
   #uplink: Uplink;
+  /** Of the network config; undefined: not known yet. */
+  #families: readonly Family[] | undefined;
+  /** The uplink was chosen for other families: it is to be chosen anew, and has no address to tell until then. */
+  #unfit = false;
+  #announced: string;
   #onChange: (() => void) | undefined;
   #onLinks: ((links: readonly Link[]) => void) | undefined;
   #refreshing = false;
@@ -43,6 +50,7 @@ export class HostSide {
     this.#health = health;
     this.#facts = found.facts;
     this.#uplink = found.uplink;
+    this.#announced = uplinkText(found.uplink, undefined);
     options.signal.addEventListener('abort', () => this.#next?.(), { once: true });
   }
 
@@ -50,9 +58,32 @@ export class HostSide {
     return this.#uplink;
   }
 
+  /** Whether an uplink for the families of the network config is still being looked for. */
+  get choosing(): boolean {
+    return this.#unfit && !this.#health.has('uplink');
+  }
+
+  /** What peers route to. */
+  get addresses(): PublicAddresses {
+    return this.#unfit ? NO_ADDRESSES : addressesOf(this.#uplink, this.#families);
+  }
+
   get surroundings(): Surroundings {
-    const own = this.#carrier.lease?.subnet;
-    return surroundingsOf(this.#facts, this.#uplink.device, own === undefined ? [] : [own]);
+    return surroundingsOf(this.#facts, this.#uplink.device, this.#carrier.subnets);
+  }
+
+  /**
+   * The families of the network config, which was not known when the uplink was chosen: where that does not do for them
+   * (IPv6 alone may have its default route elsewhere), another is looked for.
+   */
+  setFamilies(families: readonly Family[]): void {
+    if (String(families) === String(this.#families)) return;
+    this.#families = families;
+    const { publicIp, publicIp6 } = addressesOf(this.#uplink, families);
+    const complete = publicIp6 !== undefined || !families.includes(6);
+    this.#unfit = publicIp === undefined || !complete;
+    if (this.#unfit) this.hint();
+    else this.#announce();
   }
 
   /** Tells the links now and each time they were read; calls back whenever addresses or the uplink are other than before. */
@@ -75,8 +106,8 @@ export class HostSide {
   }
 
   /** Makes the host carry the subnet. Resolves when all was tried. */
-  hold(lease: HeldSubnet, range: SubnetRange): Promise<void> {
-    return this.#carrier.hold(lease, range);
+  hold(lease: HeldSubnet, config: NetworkConfig): Promise<void> {
+    return this.#carrier.hold(lease, config);
   }
 
   async #refresh(): Promise<void> {
@@ -86,10 +117,12 @@ export class HostSide {
     this.#next?.();
     try {
       const facts = await host.facts(signal);
-      const choice = await host.uplink(facts, this.#uplink);
+      const families = this.#families;
+      const choice = await host.uplink(facts, this.#unfit ? undefined : this.#uplink, families);
+      if (families !== this.#families) this.#hinted = true;
       // A hint that came meanwhile may be about something that changed after it was read.
       if (!signal.aborted && !this.#hinted) this.#onLinks?.(facts.links);
-      if (!signal.aborted) this.#take(facts, choice);
+      if (!signal.aborted && families === this.#families) this.#take(facts, choice);
       this.#health.clear('host');
       await this.#carrier.again();
     } catch (error) {
@@ -104,7 +137,7 @@ export class HostSide {
       const again = this.#hinted;
       this.#hinted = false;
       if (again) void this.#refresh();
-      else this.#later(REFRESH_IDLE_MS);
+      else this.#later(this.#unfit ? UNFIT_MS : REFRESH_IDLE_MS);
     });
   }
 
@@ -122,16 +155,28 @@ export class HostSide {
       return this.#health.set({ code: 'uplink', sentence, blocking: true });
     }
     this.#health.clear('uplink');
-    const before = JSON.stringify([this.#surroundingsText(), uplinkText(this.#uplink)]);
-    const moved = uplinkText(choice) !== uplinkText(this.#uplink);
+    const before = this.#text();
     this.#facts = facts;
     this.#uplink = choice;
-    if (JSON.stringify([this.#surroundingsText(), uplinkText(choice)]) === before) return;
-    if (moved) {
-      this.#ports.log.info(announced(choice));
-      void this.#carrier.moved();
-    }
+    this.#unfit = false;
+    if (this.#text() === before) return;
+    this.#announce();
     this.#onChange?.();
+  }
+
+  #announce(): void {
+    const text = uplinkText(this.#uplink, this.#families);
+    if (text === this.#announced) return;
+    this.#announced = text;
+    this.#ports.log.info(announced(this.#uplink, this.#families));
+    void this.#carrier.moved();
+  }
+
+  /** Equal text, nothing changed for peers. */
+  #text(): string {
+    const { publicIp, publicIp6 } = this.addresses;
+    const uplink = uplinkText(this.#uplink, this.#families);
+    return JSON.stringify([this.#surroundingsText(), uplink, publicIp?.text, publicIp6?.text]);
   }
 
   #surroundingsText(): string[] {
@@ -139,3 +184,5 @@ export class HostSide {
     return [...localAddresses, ...connected, ...onLink, ...defaultGateways].map(({ text }) => text);
   }
 }
+
+const NO_ADDRESSES: PublicAddresses = { publicIp: undefined, publicIp6: undefined };

@@ -138,9 +138,10 @@ export class LeaseSide {
   #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
     const { revision } = item;
     if (item.type === 'snapshot') {
-      if (!this.#complete) this.#tellOwn();
       this.#strange = this.#history.snapshot(revision, item.entries, this.#witnesses);
       this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey));
+      // The config has a say in which addresses count.
+      if (!this.#complete) this.#tellOwn();
       const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
       this.#complete = true;
       this.#tell(this.#book.apply(this.#view.apply({ type: 'snapshot', revision, entries })));
@@ -214,8 +215,13 @@ export class LeaseSide {
   /** Before we hold a subnet, a key that has our address is no peer's: `own` speaks of it. */
   #isOwnToBe(name: string): boolean {
     const read = this.#held === undefined ? this.#view.leases.get(name) : undefined;
-    const here = this.#here.publicIp?.text;
-    return read?.kind === 'lease' && here !== undefined && read.lease.publicIp?.text === here;
+    if (read?.kind !== 'lease') return false;
+    const { publicIp, publicIp6 } = this.#here;
+    const [four, six] = [read.lease.publicIp?.text, read.lease.publicIp6?.text];
+    return (
+      (publicIp !== undefined && publicIp.text === four) ||
+      (publicIp6 !== undefined && publicIp6.text === six)
+    );
   }
 
   #claim(name: string | undefined): void {

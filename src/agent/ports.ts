@@ -12,6 +12,7 @@ import type {
   SubnetFile,
   UplinkChoice,
 } from '../host/index.ts';
+import type { Family } from '../ip/index.ts';
 import type { LoadedState, OwnState, OwnStatus } from '../lease/index.ts';
 import type { RouteDriver, RouteReport } from '../route/index.ts';
 
@@ -23,14 +24,16 @@ export interface HostPort {
   /**
    * The way to the other hosts. `current`: the one that is in use. Unless the user named an interface it is stayed
    * with while it exists: a default route that moves (a VPN comes up) says nothing about the way to the peers.
+   * `families`: those of the network config, in which it needs an address; undefined: not known yet.
    */
   uplink(
     facts: HostFacts,
     current: Extract<UplinkChoice, { kind: 'uplink' }> | undefined,
+    families: readonly Family[] | undefined,
   ): Promise<UplinkChoice>;
   /** How many ordinary neighbour entries this machine holds. */
   neighbourLimits(): Promise<NeighbourLimits>;
-  ensureForwarding(uplink: string): Promise<ForwardingOutcome>;
+  ensureForwarding(uplink: string, families: readonly Family[]): Promise<ForwardingOutcome>;
   previousSubnets(): Promise<PreviousSubnets>;
   /** Resolves to whether anything was written. */
   writeSubnetFile(file: SubnetFile): Promise<boolean>;

@@ -174,19 +174,21 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
     ifaceRegex: options.ifaceRegex,
     ifaceCanReach: options.ifaceCanReach,
     publicIp: options.publicIp,
-    publicIpv6: undefined,
+    publicIpv6: options.publicIpv6,
   };
   const rules = new ForwardRules({ log, clock, checkMs: options.firewallCheckMs });
   return {
     identity,
     table,
     facts: (signal) => readHostFacts(undefined, signal, table),
-    uplink: (facts, current) =>
-      current === undefined || options.iface.length + options.ifaceRegex.length > 0
-        ? findUplink(facts, uplinkOptions)
-        : Promise.resolve(stayWithUplink(facts, current, uplinkOptions)),
+    uplink: async (facts, current, families) => {
+      const asked = { ...uplinkOptions, families, keep: current?.address6 };
+      return current === undefined || options.iface.length + options.ifaceRegex.length > 0
+        ? findUplink(facts, asked)
+        : stayWithUplink(facts, current, asked);
+    },
     neighbourLimits: () => readNeighbourLimits(),
-    ensureForwarding: (name) => ensureForwarding(name),
+    ensureForwarding: (name, families) => ensureForwarding(name, families),
     previousSubnets: () => readSubnetFile(options.subnetFile),
     writeSubnetFile: (file) => writeSubnetFile(options.subnetFile, file),
     loadState: () => loadState(options.stateDir),

@@ -82,10 +82,7 @@ export const FLAGS: readonly Flag[] = [
     'ADDRESS',
     'address that the other hosts route to, if not that of the uplink',
   ),
-  {
-    ...string('public-ipv6', 'ADDRESS', 'the same for IPv6'),
-    refused: 'hostgw routes IPv4 only as yet',
-  },
+  string('public-ipv6', 'ADDRESS', 'the same for IPv6'),
   string('subnet-file', 'FILE', 'where Docker reads the subnet', '/run/flannel/subnet.env'),
   {
     name: 'subnet-lease-renew-margin',

@@ -1,26 +1,9 @@
 /** The network config that the cluster keeps in etcd, as flannel defines it: checked once, then plain values. */
 import * as v from 'valibot';
-import {
-  type Address,
-  addressAt,
-  containsAddress,
-  lastAddress,
-  type Prefix,
-  parseAddress,
-  parseInterfaceAddress,
-  prefixOf,
-} from '../ip/index.ts';
+import { parseAddress, parseInterfaceAddress } from '../ip/index.ts';
+import { RuleBroken, type SubnetRange, shown, subnetRange } from './subnetRange.ts';
 
-/** Where subnets of one family come from. */
-export interface SubnetRange {
-  readonly network: Prefix;
-  /** Length of every host's subnet. */
-  readonly subnetLength: number;
-  /** Address of the first subnet that may be leased. */
-  readonly min: Address;
-  /** Address of the last subnet that may be leased. */
-  readonly max: Address;
-}
+export type { SubnetRange } from './subnetRange.ts';
 
 /** At least one of the two families is present. */
 export interface NetworkConfig {
@@ -63,7 +46,7 @@ const network = v.pipe(
   ),
 );
 
-// IPv6 fields are read for their type only: EnableIPv6 itself is refused below.
+// The IPv6 fields are looked at only where EnableIPv6 is true: then by subnetRange.
 const schema = v.object({
   Network: v.optional(network),
   SubnetLen: v.optional(length, 0),
@@ -72,18 +55,16 @@ const schema = v.object({
   EnableIPv4: v.optional(flag, true),
   EnableIPv6: v.optional(flag, false),
   IPv6Network: v.optional(text),
-  IPv6SubnetLen: v.optional(length),
+  IPv6SubnetLen: v.optional(length, 0),
   IPv6SubnetMin: v.optional(text),
   IPv6SubnetMax: v.optional(text),
   EnableNFTables: v.optional(flag, false),
   Backend: v.optional(v.looseObject({ Type: v.optional(text) }, 'must be an object'), {}),
 });
 
-class RuleBroken extends Error {}
-
 /**
  * Reads the value of the config key by flannel's rules and defaults (pkg/subnet/config.go): keys in any case,
- * unknown keys ignored, `SubnetLen` 24 or Network + 2, the first subnet skipped. Never throws.
+ * unknown keys ignored, IPv4 unless EnableIPv4 is false, IPv6 where EnableIPv6 is true. Never throws.
  */
 export function parseNetworkConfig(json: string): NetworkConfigResult {
   try {
@@ -141,75 +122,18 @@ function check(fields: v.InferOutput<typeof schema>): NetworkConfig {
       `Backend.Type is ${shown(type)}: it must be "host-gw", the only backend of hostgw`,
     );
   }
-  if (fields.EnableIPv6) {
-    throw new RuleBroken(
-      'EnableIPv6 is true: this version of hostgw routes IPv4 only, it must be false',
-    );
-  }
-  if (!fields.EnableIPv4) throw new RuleBroken('EnableIPv4 is false: it must be true');
-  if (fields.Network === undefined)
-    throw new RuleBroken('Network is not set: it must be an IPv4 network such as 10.100.0.0/16');
-  const parsed = parseInterfaceAddress(fields.Network);
-  if (parsed === undefined)
-    throw new RuleBroken(`Network is ${shown(fields.Network)}: it must be an IPv4 network`);
-  return { v4: rangeOf(parsed.prefix, fields), v6: undefined };
-}
-
-function rangeOf(
-  net: Prefix,
-  fields: { SubnetLen: number; SubnetMin?: string | undefined; SubnetMax?: string | undefined },
-): SubnetRange {
-  const subnetLength = subnetLengthOf(net, fields.SubnetLen);
-  const size = 2 ** (32 - subnetLength);
-  const min = boundary('SubnetMin', fields.SubnetMin, net, subnetLength) ?? addressAt(net, size);
-  const last = prefixOf(lastAddress(net), subnetLength).address;
-  const max = boundary('SubnetMax', fields.SubnetMax, net, subnetLength) ?? last;
-  if (min.value > max.value) {
-    throw new RuleBroken(
-      `SubnetMin is ${min.text}: it must not be after SubnetMax, which is ${max.text}`,
-    );
-  }
-  return { network: net, subnetLength, min, max };
-}
-
-function subnetLengthOf(net: Prefix, given: number): number {
-  if (given === 0) {
-    if (net.length > 28) {
-      throw new RuleBroken(`Network is ${net.text}: it is too small, the smallest is a /28`);
-    }
-    return net.length <= 22 ? 24 : net.length + 2;
-  }
-  if (given < 0 || given > 30) throw new RuleBroken(`SubnetLen is ${given}: it must be at most 30`);
-  if (given < net.length + 2) {
-    throw new RuleBroken(
-      `SubnetLen is ${given}: Network ${net.text} must hold at least four subnets, so it must be at least ${net.length + 2}`,
-    );
-  }
-  return given;
-}
-
-function boundary(
-  field: string,
-  value: string | undefined,
-  net: Prefix,
-  subnetLength: number,
-): Address | undefined {
-  // Go's zero value, 0.0.0.0, means unset.
-  if (value === undefined || value === '0.0.0.0') return undefined;
-  const at = parseAddress(value);
-  if (at === undefined || !containsAddress(net, at)) {
-    throw new RuleBroken(`${field} is ${shown(value)}: it must lie inside Network ${net.text}`);
-  }
-  const aligned = prefixOf(at, subnetLength).address;
-  if (aligned.text !== at.text) {
-    throw new RuleBroken(
-      `${field} is ${at.text}: it must be on a SubnetLen boundary, such as ${aligned.text} for /${subnetLength}`,
-    );
-  }
-  return at;
-}
-
-function shown(value: unknown): string {
-  const json = JSON.stringify(value) ?? 'missing';
-  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+  const { EnableIPv4, EnableIPv6, Network, SubnetLen, SubnetMin, SubnetMax } = fields;
+  if (!EnableIPv4 && !EnableIPv6)
+    throw new RuleBroken('EnableIPv4 and EnableIPv6 are false: one of them must be true');
+  return {
+    v4: EnableIPv4 ? subnetRange(4, { Network, SubnetLen, SubnetMin, SubnetMax }) : undefined,
+    v6: EnableIPv6
+      ? subnetRange(6, {
+          Network: fields.IPv6Network,
+          SubnetLen: fields.IPv6SubnetLen,
+          SubnetMin: fields.IPv6SubnetMin,
+          SubnetMax: fields.IPv6SubnetMax,
+        })
+      : undefined,
+  };
 }

@@ -2,7 +2,7 @@
  * What the agent was asked to do, from flags, FLANNELD_* variables and defaults (in this order),
  * every value checked: one RangeError names the place, the value and the rule.
  */
-import { type Address, isUnicast, parseAddress } from '../ip/index.ts';
+import { type Address, type Family, isUnicast, parseAddress } from '../ip/index.ts';
 import { environmentName, FLAGS, type Flag } from './flags.ts';
 
 export interface AgentOptions {
@@ -18,6 +18,7 @@ export interface AgentOptions {
   readonly ifaceRegex: readonly string[];
   readonly ifaceCanReach: Address | undefined;
   readonly publicIp: Address | undefined;
+  readonly publicIpv6: Address | undefined;
   readonly subnetFile: string;
   readonly renewMarginMs: number;
   readonly forwardRules: boolean;
@@ -60,7 +61,8 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
   const list = (name: string): string[] =>
     chosenOf(values, name).words.filter((word) => word !== '');
   const number = (name: string): number => Number(needed(name));
-  const address = (name: string): Address | undefined => addressOf(chosenOf(values, name));
+  const address = (name: string, family?: Family): Address | undefined =>
+    addressOf(chosenOf(values, name), family);
   const options: AgentOptions = {
     etcdEndpoints: commaSeparated(needed('etcd-endpoints')),
     etcdPrefix: prefixKey(chosenOf(values, 'etcd-prefix')),
@@ -72,7 +74,8 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
     iface: list('iface'),
     ifaceRegex: list('iface-regex'),
     ifaceCanReach: address('iface-can-reach'),
-    publicIp: address('public-ip'),
+    publicIp: address('public-ip', 4),
+    publicIpv6: address('public-ipv6', 6),
     subnetFile: needed('subnet-file'),
     renewMarginMs: number('subnet-lease-renew-margin') * 60_000,
     forwardRules: GO_TRUE.has(needed('iptables-forward-rules')),
@@ -153,12 +156,14 @@ function commaSeparated(word: string): string[] {
     .filter((part) => part !== '');
 }
 
-function addressOf({ words, place }: Chosen): Address | undefined {
+function addressOf({ words, place }: Chosen, family?: Family): Address | undefined {
   const word = words.at(-1);
   if (word === undefined || word === '') return undefined;
   const address = parseAddress(word);
-  if (address?.family !== 4) {
-    throw new RangeError(`${place} is ${JSON.stringify(word)}: it must be an IPv4 address`);
+  if (address === undefined || address.family !== (family ?? address.family)) {
+    throw new RangeError(
+      `${place} is ${JSON.stringify(word)}: it must be an IP${family === undefined ? '' : `v${family}`} address`,
+    );
   }
   return address;
 }

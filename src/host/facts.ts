@@ -22,6 +22,8 @@ export interface InterfaceAddress {
   readonly secondary: boolean;
   /** Whether it may be told to others: not limited to the host or the link, not on its way in or out. */
   readonly usable: boolean;
+  /** It ends unless a router or DHCP server goes on to give it. */
+  readonly dynamic?: boolean;
 }
 
 export interface Link {
@@ -83,6 +85,7 @@ const IpAddress = v.object({
   dadfailed: v.optional(v.boolean(), false),
   deprecated: v.optional(v.boolean(), false),
   temporary: v.optional(v.boolean(), false),
+  dynamic: v.optional(v.boolean(), false),
 });
 const IpLink = v.object({
   ifindex: v.number(),
@@ -186,6 +189,7 @@ function linkOf(raw: v.InferOutput<typeof IpLink>): Link {
         length: entry.prefixlen,
         secondary: entry.secondary,
         usable: entry.scope === 'global' && settled,
+        dynamic: entry.dynamic,
       };
     }),
   };

@@ -3,15 +3,16 @@
  * (--iface, --iface-regex, --iface-can-reach, else the default route; --public-ip), each choice said in a sentence.
  */
 import { run } from '../core/index.ts';
-import {
-  type Address,
-  containsAddress,
-  type Family,
-  isUnicast,
-  type Prefix,
-  parseAddress,
-} from '../ip/index.ts';
+import { type Address, type Family, type Prefix, parseAddress } from '../ip/index.ts';
 import type { HostFacts, Link } from './facts.ts';
+import {
+  candidates,
+  has,
+  isLinkLocal,
+  listed,
+  type Published,
+  publishedAddress,
+} from './uplinkAddress.ts';
 
 export interface UplinkOptions {
   /** Names or addresses, tried in order. */
@@ -21,6 +22,10 @@ export interface UplinkOptions {
   readonly ifaceCanReach: Address | undefined;
   readonly publicIp: Address | undefined;
   readonly publicIpv6: Address | undefined;
+  /** Those of the network config, which need an address each, IPv4 first; undefined: not known yet, any address will do. */
+  readonly families?: readonly Family[] | undefined;
+  /** The IPv6 address that is in use: it stays while it is there. */
+  readonly keep?: Address | undefined;
 }
 
 export type UplinkChoice =
@@ -29,15 +34,16 @@ export type UplinkChoice =
       /** Interface index. */
       readonly device: number;
       readonly name: string;
-      /** What peers route to. */
-      readonly address: Address;
-      /** The same in IPv6, where the interface has a global address. */
+      /** What peers route to. At least one of the two is there, and each whose family was asked for. */
+      readonly address: Address | undefined;
       readonly address6: Address | undefined;
       /** The prefixes connected through it. */
       readonly prefixes: readonly Prefix[];
       readonly mtu: number;
       /** Why this one, as part of a sentence. */
       readonly how: string;
+      /** Why this IPv6 address, as a further part; empty where there was no choice. */
+      readonly how6: string;
     }
   | {
       readonly kind: 'none';
@@ -54,8 +60,8 @@ export interface Reach {
 
 interface Found {
   readonly link: Link;
-  /** The address that led to the interface; it is then the one to publish. */
-  readonly address?: Address | undefined;
+  /** The addresses that led to the interface, at most one in each family; they are then the ones to publish. */
+  readonly addresses?: readonly Address[];
   readonly how: string;
 }
 type None = Extract<UplinkChoice, { kind: 'none' }>;
@@ -90,24 +96,7 @@ export function chooseUplink(
   reach?: Reach,
 ): UplinkChoice {
   const found = findInterface(facts, options, reach);
-  if ('kind' in found) return found;
-  const { link } = found;
-  const prefixes = facts.connected
-    .filter(({ device }) => device === link.index)
-    .map(({ prefix }) => prefix);
-  const published = publishedAddress(facts, found, prefixes, options.publicIp);
-  if ('kind' in published) return published;
-  const address6 = options.publicIpv6 ?? candidates(link, 6)[0];
-  return {
-    kind: 'uplink',
-    device: link.index,
-    name: link.name,
-    address: published.address,
-    address6,
-    prefixes,
-    mtu: link.mtu,
-    how: `${found.how}${published.how}`,
-  };
+  return 'kind' in found ? found : withAddresses(facts, options, found);
 }
 
 /** The same interface as before, by name or, where it was renamed, by index, as it is now; another one never. */
@@ -122,9 +111,54 @@ export function stayWithUplink(
   if (link === undefined) return none(`${current.name} is not there; there are ${listed(facts)}.`);
   // Its addresses stay on it, but nothing is on-link through it: no time to judge peers by what is connected.
   if (!link.up) return none(`${link.name} is down.`);
-  const only = { ...options, iface: [link.name], ifaceRegex: [], ifaceCanReach: undefined };
-  const choice = chooseUplink(facts, only);
+  const choice = withAddresses(facts, options, { link, how: 'as before' });
   return choice.kind === 'uplink' ? { ...choice, how: 'as before' } : choice;
+}
+
+function withAddresses(facts: HostFacts, options: UplinkOptions, found: Found): UplinkChoice {
+  const { link } = found;
+  const { families } = options;
+  const prefixes = facts.connected
+    .filter(({ device }) => device === link.index)
+    .map(({ prefix }) => prefix);
+  const published = (family: Family): Published => {
+    if (families?.includes(family) === false) return { kind: 'missing' };
+    const asked = family === 4 ? options.publicIp : options.publicIpv6;
+    const keep = family === 4 ? undefined : options.keep;
+    const led = found.addresses?.find((address) => address.family === family);
+    return publishedAddress(facts, family, { link, prefixes, asked, found: led, keep });
+  };
+  const [four, six] = [published(4), published(6)];
+  if (four.kind === 'wrong') return none(four.reason);
+  if (six.kind === 'wrong') return none(six.reason);
+  const lacks = (family: Family): boolean =>
+    families?.includes(family) === true && (family === 4 ? four : six).kind === 'missing';
+  if (lacks(4)) return none(`${missing(link, 'IPv4', found)}; there are ${listed(facts)}.`);
+  if (lacks(6)) return none(`${missing(link, 'global IPv6', found)}${elsewhere(facts, link)}`);
+  if (four.kind === 'missing' && six.kind === 'missing')
+    return none(`${missing(link, 'IPv4 or global IPv6', found)}; there are ${listed(facts)}.`);
+  return {
+    kind: 'uplink',
+    device: link.index,
+    name: link.name,
+    address: four.kind === 'address' ? four.address : undefined,
+    address6: six.kind === 'address' ? six.address : undefined,
+    prefixes,
+    mtu: link.mtu,
+    how: `${found.how}${four.kind === 'address' ? four.how : ''}`,
+    how6: six.kind === 'address' ? six.how : '',
+  };
+}
+
+const missing = (link: Link, what: string, { how }: Found): string =>
+  `${link.name} has no ${what} address yet (${how})`;
+
+/** One interface carries both families: where IPv6's default route is on another one, somebody has to choose. */
+function elsewhere(facts: HostFacts, link: Link): string {
+  const route = facts.defaultRoutes.find(({ family }) => family === 6);
+  const other = facts.links.find(({ index }) => index === route?.device);
+  if (other === undefined || other.index === link.index) return `; there are ${listed(facts)}.`;
+  return `, but the default route of IPv6 is through ${other.name}: name the interface that has both with --iface; there are ${listed(facts)}.`;
 }
 
 function findInterface(
@@ -132,6 +166,7 @@ function findInterface(
   options: UplinkOptions,
   reach: Reach | undefined,
 ): Found | None {
+  const families = options.families ?? [4, 6];
   for (const wanted of options.iface) {
     const found = byNameOrAddress(facts, wanted);
     if (found !== undefined) return found;
@@ -141,7 +176,7 @@ function findInterface(
     if (regex === undefined) {
       return none(`--iface-regex ${JSON.stringify(source)} is no regular expression.`, false);
     }
-    const found = byRegex(facts, regex);
+    const found = byRegex(facts, regex, families);
     if (found !== undefined) return found;
   }
   const asked = [
@@ -152,7 +187,7 @@ function findInterface(
     return none(`No interface matches ${asked.join(' or ')}; there are ${listed(facts)}.`);
   }
   return options.ifaceCanReach === undefined
-    ? byDefaultRoute(facts)
+    ? byDefaultRoute(facts, families)
     : byReach(facts, options.ifaceCanReach, reach);
 }
 
@@ -163,15 +198,22 @@ function byNameOrAddress(facts: HostFacts, wanted: string): Found | undefined {
     return link && { link, how: `--iface=${wanted}` };
   }
   const link = facts.links.find((one) => has(one, address));
-  // An IPv6 address names the interface only: peers route IPv4 to an IPv4 address.
-  return link && { link, address: v4Only(address), how: `it has --iface=${address.text}` };
+  return link && { link, addresses: lasting(address), how: `it has --iface=${address.text}` };
 }
 
 /** As flannel: an address that matches wins over a name that does. */
-function byRegex(facts: HostFacts, regex: RegExp): Found | undefined {
-  for (const link of facts.links) {
-    const address = candidates(link, 4).find(({ text }) => regex.test(text));
-    if (address) return { link, address, how: `its address matches --iface-regex=${regex.source}` };
+function byRegex(facts: HostFacts, regex: RegExp, families: readonly Family[]): Found | undefined {
+  for (const family of families) {
+    for (const link of facts.links) {
+      const matching = (of: Family): Address[] =>
+        candidates(link, of)
+          .filter(({ text }) => regex.test(text))
+          .slice(0, 1);
+      if (matching(family).length > 0) {
+        const how = `its address matches --iface-regex=${regex.source}`;
+        return { link, addresses: families.flatMap(matching), how };
+      }
+    }
   }
   const link = facts.links.find(({ name }) => regex.test(name));
   return link && { link, how: `its name matches --iface-regex=${regex.source}` };
@@ -190,13 +232,14 @@ function byReach(facts: HostFacts, target: Address, reach: Reach | undefined): F
       false,
     );
   }
-  const source = reach?.source === undefined ? undefined : v4Only(reach.source);
-  return { link, address: source, how: `the way to --iface-can-reach=${target.text}` };
+  const addresses = reach?.source === undefined ? [] : lasting(reach.source);
+  return { link, addresses, how: `the way to --iface-can-reach=${target.text}` };
 }
 
-function byDefaultRoute(facts: HostFacts): Found | None {
-  const usable = facts.defaultRoutes.filter(({ family }) => family === 4);
-  const route = usable[0] ?? facts.defaultRoutes[0];
+/** IPv4's where the network has IPv4, else IPv6's; the other one where that is all there is. */
+function byDefaultRoute(facts: HostFacts, [first = 4]: readonly Family[]): Found | None {
+  const route =
+    facts.defaultRoutes.find(({ family }) => family === first) ?? facts.defaultRoutes[0];
   const link = facts.links.find(({ index }) => index === route?.device);
   if (link === undefined) {
     return none(
@@ -206,59 +249,9 @@ function byDefaultRoute(facts: HostFacts): Found | None {
   return { link, how: 'it has the default route' };
 }
 
-/**
- * The address to publish. Peers use it as a gateway, so it must be one of this host's that they
- * can resolve on the link: of the uplink itself, or elsewhere on this host (a VIP on lo) but within an uplink's prefix.
- */
-function publishedAddress(
-  facts: HostFacts,
-  found: Found,
-  prefixes: readonly Prefix[],
-  publicIp: Address | undefined,
-): { readonly address: Address; readonly how: string } | None {
-  const { link } = found;
-  if (publicIp !== undefined) {
-    const local = facts.links.some((one) => has(one, publicIp));
-    const onLink = prefixes.some((prefix) => containsAddress(prefix, publicIp));
-    if (has(link, publicIp) || (local && onLink)) {
-      return { address: publicIp, how: ', address by --public-ip' };
-    }
-    return none(
-      `--public-ip=${publicIp.text} is no address that peers reach through ${link.name} (it has ${texts(candidates(link, 4))}): ` +
-        'peers use it as a gateway, so host-gw cannot work behind NAT; name the interface with --iface if it is another one.',
-    );
-  }
-  const all = candidates(link, 4);
-  const address = found.address ?? all[0];
-  if (address === undefined) {
-    return none(`${link.name} has no IPv4 address yet (${found.how}); there are ${listed(facts)}.`);
-  }
-  const others = all.filter(({ text }) => text !== address.text);
-  if (found.address !== undefined || others.length === 0) return { address, how: '' };
-  return {
-    address,
-    how: `; the first of its addresses, choose another (${texts(others)}) with --public-ip`,
-  };
-}
-
-/** As flannel: global addresses in the kernel's order, link-local ones only where there is no other. */
-function candidates(link: Link, family: Family): Address[] {
-  const unicast = link.addresses
-    .filter(({ address }) => address.family === family && isUnicast(address))
-    .map(({ address, usable }) => ({ address, usable: usable && !isLinkLocal(address) }));
-  const global = unicast.filter(({ usable }) => usable);
-  const chosen = global.length > 0 || family === 6 ? global : unicast;
-  return chosen.map(({ address }) => address);
-}
-
-const isLinkLocal = (address: Address): boolean =>
-  address.family === 4 ? address.value >>> 16 === 0xa9fe : address.value >> 118n === 0x3fan;
-
-const v4Only = (address: Address): Address | undefined =>
-  address.family === 4 ? address : undefined;
-
-const has = (link: Link, wanted: Address): boolean =>
-  link.addresses.some(({ address }) => address.text === wanted.text);
+/** A link-local IPv6 address names the interface, but is nothing to publish. */
+const lasting = (address: Address): Address[] =>
+  address.family === 6 && isLinkLocal(address) ? [] : [address];
 
 function compile(source: string): RegExp | undefined {
   try {
@@ -266,13 +259,4 @@ function compile(source: string): RegExp | undefined {
   } catch {
     return undefined;
   }
-}
-
-const texts = (addresses: readonly Address[]): string =>
-  addresses.map(({ text }) => text).join(', ') || 'no address';
-
-function listed(facts: HostFacts): string {
-  const links = facts.links.filter(({ kind }) => kind !== 'loopback');
-  const each = links.map((link) => `${link.name} (${texts(candidates(link, 4))})`);
-  return each.join(', ') || 'no interfaces but loopback';
 }

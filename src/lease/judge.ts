@@ -52,23 +52,38 @@ export function judge(lease: Lease, context: JudgeContext): Verdict {
   }
   const peers: Peer[] = [];
   const offLink: string[] = [];
+  const unnamed: string[] = [];
   for (const half of halvesOf(lease, context.config)) {
-    const wrong = half.gateway === undefined ? `names no ${half.field}` : broken(half, context);
+    const wrong = broken(half, context);
     if (wrong !== undefined) return { kind: 'refused', reason: `${name} ${wrong}` };
-    const { prefix, gateway } = half;
-    if (gateway === undefined) continue;
-    if (context.surroundings.onLink.some((link) => containsAddress(link, gateway)))
+    const { prefix, gateway, field } = half;
+    if (gateway === undefined) unnamed.push(`${name} names no ${field}`);
+    else if (context.surroundings.onLink.some((link) => containsAddress(link, gateway)))
       peers.push({ prefix, gateway });
     else
       offLink.push(
         `${name} has gateway ${gateway.text}, which is not on-link: no prefix of the uplink holds it`,
       );
   }
-  const [reason] = offLink;
-  if (peers.length > 0) return { kind: 'believed', peers, note: reason };
-  if (reason !== undefined) return { kind: 'off-link', reason };
+  const reason = offLink[0] ?? unnamed[0];
+  if (peers.length > 0) {
+    const note = reason && `${reason}, so that it has a route in IPv${familyOfFirst(peers)} only`;
+    return { kind: 'believed', peers, note: note ?? missingHalf(lease, context.config) };
+  }
+  if (reason !== undefined) return { kind: offLink.length > 0 ? 'off-link' : 'refused', reason };
   const has = lease.subnet === undefined ? 'IPv6' : 'IPv4';
   return { kind: 'refused', reason: `${name} is ${has} only, which the network config is not` };
+}
+
+const familyOfFirst = ([peer]: readonly Peer[]): Family => peer?.gateway.family ?? 4;
+
+/** A lease from before the network had both families: it keeps the one that it has. */
+function missingHalf(lease: Lease, { v4, v6 }: NetworkConfig): string | undefined {
+  const lacks = (family: Family, has: Family): string =>
+    `lease ${lease.name} has no IPv${family} subnet, which the network config asks for, so that it has a route in IPv${has} only`;
+  if (v6 !== undefined && lease.subnet6 === undefined) return lacks(6, 4);
+  if (v4 !== undefined && lease.subnet === undefined) return lacks(4, 6);
+  return undefined;
 }
 
 interface Half {
@@ -98,15 +113,17 @@ function halvesOf(lease: Lease, config: NetworkConfig): Half[] {
 }
 
 function broken(half: Half, context: JudgeContext): string | undefined {
-  return brokenPrefix(half, context) ?? brokenGateway(half, context.surroundings);
+  return brokenPrefix(half, context) ?? brokenGateway(half, context);
 }
 
 function brokenPrefix({ prefix, range }: Half, context: JudgeContext): string | undefined {
   const { surroundings, own } = context;
-  if (!containsPrefix(range.network, prefix)) return `is outside Network ${range.network.text}`;
+  const v6 = prefix.address.family === 6 ? 'IPv6' : '';
+  if (!containsPrefix(range.network, prefix))
+    return `is outside ${v6}Network ${range.network.text}`;
   // Prefixes have no host bits, so one of the right length inside Network is also aligned.
   if (prefix.length !== range.subnetLength)
-    return `has length ${prefix.length}, but SubnetLen is ${range.subnetLength}`;
+    return `has length ${prefix.length}, but ${v6}SubnetLen is ${range.subnetLength}`;
   for (const ours of [own?.subnet, own?.subnet6])
     if (ours !== undefined && overlaps(prefix, ours)) return `overlaps our own ${ours.text}`;
   for (const link of surroundings.connected) {
@@ -123,12 +140,15 @@ function brokenPrefix({ prefix, range }: Half, context: JudgeContext): string | 
   return undefined;
 }
 
-function brokenGateway({ prefix, gateway }: Half, surroundings: Surroundings): string | undefined {
+function brokenGateway(
+  { prefix, gateway }: Half,
+  { surroundings, own }: JudgeContext,
+): string | undefined {
   if (gateway === undefined) return undefined;
   const name = `has gateway ${gateway.text}, which is`;
   if (!isUnicast(gateway)) return `${name} ${nonUnicast(gateway)}`;
   if (surroundings.localAddresses.some((local) => local.text === gateway.text))
-    return `${name} this host's own address`;
+    return `${name} this host's own address${own === undefined ? '' : `: it is left as it is, for this host's key is ${own.name}`}`;
   // A /31 or /32 has no broadcast address (RFC 3021), nor has IPv6.
   for (const link of surroundings.connected)
     if (gateway.family === 4 && link.length < 31 && lastAddress(link).text === gateway.text)
@@ -155,7 +175,7 @@ export function warningsFor({ config, surroundings }: JudgeContext): string[] {
     for (const link of surroundings.connected)
       if (range !== undefined && containsPrefix(link, range.network))
         warnings.push(
-          `Network ${range.network.text} lies inside the connected prefix ${link.text}: hosts of that link with addresses in a peer's subnet cannot be reached`,
+          `${range.network.address.family === 6 ? 'IPv6' : ''}Network ${range.network.text} lies inside the connected prefix ${link.text}: hosts of that link with addresses in a peer's subnet cannot be reached`,
         );
   return warnings;
 }

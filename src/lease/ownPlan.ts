@@ -227,8 +227,9 @@ function findByAddress(
   for (const read of leases.values()) {
     if (read.kind !== 'lease' || !namesUs(read.lease, here)) continue;
     if (!fits(config, read.lease)) continue;
-    const { subnet } = read.lease;
-    if (subnet !== undefined && near.some((prefix) => overlaps(prefix, subnet))) continue;
+    const { subnet, subnet6 } = read.lease;
+    const both = [subnet, subnet6].filter((prefix) => prefix !== undefined);
+    if (both.some((one) => near.some((prefix) => overlaps(prefix, one)))) continue;
     const rank = read.lease.name === wish ? -1 : read.lease.createRevision;
     if (best === undefined || rank < best.rank) best = { lease: read.lease, rank };
   }

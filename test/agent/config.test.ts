@@ -74,7 +74,7 @@ describe('the network config', () => {
     world.etcd.put(CONFIG_KEY, WIDER);
     await world.run(10_000);
     assert.match(host.machine.subnetFile, /FLANNEL_NETWORK=10\.96\.0\.0\/12/);
-    assert.equal(host.machine.firewall.at(-1)?.network.text, '10.96.0.0/12');
+    assert.equal(host.machine.firewall.at(-1)?.v4?.network.text, '10.96.0.0/12');
     assert.equal(host.subnet, subnet);
     assert.deepEqual(host.machine.deeds.filter((deed) => deed === 'READY').length, 1);
     await world.close();

@@ -10,6 +10,8 @@ function range(config: object): SubnetRange {
   return result.config.v4;
 }
 
+const only6 = (config: object): object => ({ EnableIPv4: false, EnableIPv6: true, ...config });
+
 function reason(config: object | string): string {
   const text =
     typeof config === 'string'
@@ -51,6 +53,32 @@ describe('the network config', () => {
     );
     assert.ok(result.kind === 'valid');
     assert.equal(result.config.v4?.subnetLength, 25);
+  });
+
+  const shape = (config: object): (readonly (string | number)[] | undefined)[] => {
+    const result = parseNetworkConfig(JSON.stringify({ Backend: { Type: 'host-gw' }, ...config }));
+    assert.ok(result.kind === 'valid', result.kind === 'invalid' ? result.reason : '');
+    return [result.config.v4, result.config.v6].map(
+      (of) => of && [of.network.text, of.subnetLength, of.min.text, of.max.text],
+    );
+  };
+
+  test("takes flannel's defaults of IPv6: /64 subnets, the first one skipped", () => {
+    const both = { Network: '10.100.0.0/16', EnableIPv6: true, IPv6Network: 'fd00:1:2::9/48' };
+    const six = ['fd00:1:2::/48', 64, 'fd00:1:2:1::', 'fd00:1:2:ffff::'];
+    assert.deepEqual(shape(both), [['10.100.0.0/16', 24, '10.100.1.0', '10.100.255.0'], six]);
+    assert.deepEqual(shape({ ...both, EnableIPv4: false }), [undefined, six]);
+    assert.deepEqual(shape({ ...both, EnableIPv6: false, IPv6Network: 'no matter' })[1], undefined);
+  });
+
+  test('splits an IPv6 network longer than /62 into four, and takes limits; :: is none', () => {
+    const length = (IPv6Network: string) => shape(only6({ IPv6Network }))[1]?.[1];
+    assert.deepEqual(['fd00::/62', 'fd00::/63', 'fd00::/124'].map(length), [64, 65, 126]);
+    const limits = { IPv6SubnetMin: 'fd00:0:0:10::', IPv6SubnetMax: 'fd00:0:0:20::' };
+    const given = { IPv6Network: 'fd00::/48', IPv6SubnetLen: 64, ...limits };
+    assert.deepEqual(shape(only6(given))[1]?.slice(2), ['fd00:0:0:10::', 'fd00:0:0:20::']);
+    const unset = { IPv6Network: 'fd00::/48', IPv6SubnetMin: '::', IPv6SubnetMax: '0::0' };
+    assert.deepEqual(shape(only6(unset))[1]?.slice(2), ['fd00:0:0:1::', 'fd00:0:0:ffff::']);
   });
 
   const broken: readonly (readonly [string, object | string, RegExp])[] = [
@@ -109,7 +137,62 @@ describe('the network config', () => {
       { Network: '10.1.0.0/16', Backend: undefined },
       /^Backend.Type is not set, which means udp/,
     ],
-    ['IPv6', { Network: '10.1.0.0/16', EnableIPv6: true }, /^EnableIPv6 is true/],
+    [
+      'no family at all',
+      { Network: '10.1.0.0/16', EnableIPv4: false },
+      /^EnableIPv4 and EnableIPv6 are false: one of them must be true$/,
+    ],
+    ['a Network of everything', { Network: '0.0.0.0/0' }, /^Network is "0.0.0.0\/0": it must be/],
+    [
+      'IPv6 and no IPv6Network',
+      { Network: '10.1.0.0/16', EnableIPv6: true },
+      /^IPv6Network is not set: it must be an IPv6 network such as fd00:100::\/48$/,
+    ],
+    [
+      'IPv6 and no Network',
+      { EnableIPv6: true, IPv6Network: 'fd00::/48' },
+      /^Network is not set: it must be an IPv4 network/,
+    ],
+    ['an IPv6Network of IPv4', only6({ IPv6Network: '10.1.0.0/16' }), /^IPv6Network is "10.1.0.0/],
+    [
+      'an IPv6Network of all',
+      only6({ IPv6Network: '::/0' }),
+      /^IPv6Network is "::\/0": it must be/,
+    ],
+    [
+      'an IPv6Network that is too small',
+      only6({ IPv6Network: 'fd00::/125' }),
+      /^IPv6Network is fd00::\/125: it is too small, the smallest is a \/124$/,
+    ],
+    [
+      'an IPv6SubnetLen over 126',
+      only6({ IPv6Network: 'fd00::/48', IPv6SubnetLen: 127 }),
+      /^IPv6SubnetLen is 127: it must be at most 126$/,
+    ],
+    [
+      'fewer than four IPv6 subnets',
+      only6({ IPv6Network: 'fd00::/63', IPv6SubnetLen: 64 }),
+      /^IPv6SubnetLen is 64: IPv6Network fd00::\/63 must hold at least four .* at least 65$/,
+    ],
+    [
+      'an IPv6SubnetMin outside',
+      only6({ IPv6Network: 'fd00::/48', IPv6SubnetMin: 'fd00:0:1::' }),
+      /^IPv6SubnetMin is "fd00:0:1::": it must lie inside IPv6Network fd00::\/48$/,
+    ],
+    [
+      'an IPv6SubnetMax off the boundary',
+      only6({ IPv6Network: 'fd00::/48', IPv6SubnetMax: 'fd00:0:0:9:1::' }),
+      /^IPv6SubnetMax is fd00:0:0:9:1::: it must be on a IPv6SubnetLen boundary, such as fd00:0:0:9::/,
+    ],
+    [
+      'an IPv6SubnetMin after IPv6SubnetMax',
+      only6({
+        IPv6Network: 'fd00::/48',
+        IPv6SubnetMin: 'fd00:0:0:9::',
+        IPv6SubnetMax: 'fd00:0:0:8::',
+      }),
+      /^IPv6SubnetMin is fd00:0:0:9::: it must not be after IPv6SubnetMax/,
+    ],
     [
       'a flag that is text',
       { Network: '10.1.0.0/16', EnableIPv4: 'yes' },

@@ -103,7 +103,13 @@ describe("the agent's options", () => {
       {},
       /^--ip-masq=true is refused: this version of hostgw does not do that$/,
     ],
-    [{ 'public-ipv6': ['fd00::1'] }, {}, /^--public-ipv6=fd00::1 is refused/],
+    [
+      { 'public-ipv6': ['10.0.0.1'] },
+      {},
+      /^--public-ipv6 is "10.0.0.1": it must be an IPv6 address$/,
+    ],
+    [{ 'public-ip': ['fd00::1'] }, {}, /^--public-ip is "fd00::1": it must be an IPv4 address$/],
+    [{ 'iface-can-reach': ['x'] }, {}, /^--iface-can-reach is "x": it must be an IP address$/],
     [{ 'etcd-endpoints': [','] }, {}, /^--etcd-endpoints is empty/],
   ];
   for (const [given, env, expected] of wrong) {

@@ -89,7 +89,8 @@ describe('on a host', { skip }, () => {
 
   test('a new set of gateways and a new subnet replace the old ones', slow, async () => {
     const rules = rulesOn(world.host);
-    await rules.ensure({ ...wanted, subnet: prefix('10.100.7.0/24'), gateways: [] }, never);
+    const old = { network: prefix('10.100.0.0/16'), subnet: prefix('10.100.7.0/24') };
+    await rules.ensure({ ...wanted, v4: old, gateways: [] }, never);
     await rules.ensure(wanted, never);
     await opened(world);
     assert.doesNotMatch(await state(world.host), /10\.100\.7\.0/);

@@ -29,12 +29,12 @@ export const prefix = (text: string): Prefix => parsePrefix(text) ?? assert.fail
 export const address = (text: string): Address => parseAddress(text) ?? assert.fail(text);
 export const wanted: ForwardWanted = {
   uplink: 'eth0',
-  network: prefix('10.100.0.0/16'),
-  subnet: prefix('10.100.1.0/24'),
+  v4: { network: prefix('10.100.0.0/16'), subnet: prefix('10.100.1.0/24') },
+  v6: undefined,
   gateways: [address(PEER_HOST)],
 };
 /** Refused connections take a second each. */
-export const slow = { timeout: 60_000 };
+export const slow = { timeout: 180_000 };
 export const never = new AbortController().signal;
 
 export class Lines implements Log {

@@ -15,8 +15,8 @@ const address = (text: string): Address => parseAddress(text) ?? assert.fail(tex
 
 const wanted: ForwardWanted = {
   uplink: 'eth0.100',
-  network: prefix('10.100.0.0/16'),
-  subnet: prefix('10.100.1.0/24'),
+  v4: { network: prefix('10.100.0.0/16'), subnet: prefix('10.100.1.0/24') },
+  v6: undefined,
   gateways: ['10.10.10.103', '10.10.10.102', '10.100.9.9', '10.10.10.102', 'fd00::1'].map(address),
 };
 const MARKED = '-m mark --mark 0x4847/0xffff -m comment --comment hostgw -j ACCEPT';
@@ -55,6 +55,29 @@ table inet hostgw {
     );
   });
 
+  test('says the same of each family that is carried, and only of those', () => {
+    const v6 = { network: prefix('fd00:100::/48'), subnet: prefix('fd00:100:0:3::/64') };
+    const gateways = ['fd00:9::103', '10.10.10.102', 'fd00:9::102', 'fd00:100::7'].map(address);
+    const dual = nftScript({ ...wanted, v6, gateways });
+    for (const line of [
+      'type ipv6_addr',
+      'elements = { 10.100.0.0/16, 10.10.10.102 }',
+      'elements = { fd00:100::/48, fd00:9::102, fd00:9::103 }',
+      'iifname "eth0.100" ip daddr 10.100.1.0/24 ip saddr @peers meta mark set meta mark and 0xffff0000 or 0x4847',
+      'iifname "eth0.100" ip6 daddr fd00:100:0:3::/64 ip6 saddr @peers6 meta mark set meta mark and 0xffff0000 or 0x4847',
+      'iifname "eth0.100" ip6 daddr fd00:100:0:3::/64 meta mark and 0xffff != 0x4847 ct state != { established, related } ct status and dnat == 0 drop',
+      'ip6 saddr fd00:100::/48 ip6 daddr fd00:100::/48 snat ip6 to ip6 saddr',
+    ])
+      assert.ok(dual.split(/\n\t*/).includes(line), `${line} in ${dual}`);
+    const alone = nftScript({ ...wanted, v4: undefined, v6, gateways });
+    assert.doesNotMatch(alone, /ip saddr|ip daddr|ipv4_addr|10\.1/);
+    assert.deepEqual(iptablesRules({ ...wanted, v4: undefined, v6 }, 4, true), []);
+    assert.match(
+      JSON.stringify(iptablesRules({ ...wanted, v6 }, 6, true)),
+      /-s fd00:100:0:3::\/64 -d/,
+    );
+  });
+
   test('is the same text for the same gateways in any order', () => {
     const gateways = fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }).map(v4), { maxLength: 20 });
     fc.assert(
@@ -80,7 +103,7 @@ describe('names that would break out of a rule', () => {
 
 describe('the iptables rules', () => {
   const short = (marking: boolean): string[] =>
-    iptablesRules(wanted, marking).map(
+    iptablesRules(wanted, 4, marking).map(
       ({ table, chain, place, spec }) => `${table} ${chain} ${place} ${spec}`,
     );
 
@@ -104,7 +127,7 @@ describe('the iptables rules', () => {
 });
 
 describe('comparing a chain', () => {
-  const rules = iptablesRules(wanted, true).filter(({ chain }) => chain === 'FORWARD');
+  const rules = iptablesRules(wanted, 4, true).filter(({ chain }) => chain === 'FORWARD');
 
   test('finds nothing to do where all is there, in any place', () => {
     const listing = `-P FORWARD DROP\n-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\n-A FORWARD ${OUT}\n`;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -9,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ensureForwarding } from '../../src/host/index.ts';
@@ -137,9 +138,47 @@ describe('the subnet file', () => {
 
 describe('forwarding', () => {
   test('that cannot be turned on names the command', async () => {
-    const outcome = await ensureForwarding('eth0.100', join(folder, 'no-proc'));
-    assert.equal(outcome.kind, 'failed');
-    assert.match(JSON.stringify(outcome), /ENOENT.*run `sysctl -w net\/ipv4\/ip_forward=1`/);
+    const none = { sysctl: join(folder, 'no-proc'), routes6: join(folder, 'no-routes') };
+    for (const [family, key] of [
+      [4, 'net/ipv4/ip_forward'],
+      [6, 'net/ipv6/conf/all/forwarding'],
+    ] as const) {
+      const outcome = await ensureForwarding('eth0.100', [family], none);
+      assert.equal(outcome.kind, 'failed');
+      assert.match(JSON.stringify(outcome), new RegExp(`ENOENT.*run \`sysctl -w ${key}=1\``));
+    }
+  });
+
+  test('of IPv6 keeps what a router announced, on that interface and no other', async () => {
+    const root = join(folder, 'sys');
+    const routes6 = join(folder, 'ipv6_route');
+    // As a real RA left them: a prefix on the link, the link-local one, and a default route by ra0 alone.
+    const route = (prefix: string, flags: string, name: string): string =>
+      `${prefix} 40 ${'0'.repeat(32)} 00 ${'0'.repeat(32)} 00000100 00000001 00000000 ${flags} ${name.padStart(8)}\n`;
+    writeFileSync(
+      routes6,
+      route('20010db8000700000000000000000000', '004c0001', 'ra0') +
+        route('00000000000000000000000000000000', '00450003', 'ra0') +
+        route('fe800000000000000000000000000000', '00000001', 'docker0'),
+    );
+    const put = (key: string, value: string): void => {
+      mkdirSync(dirname(join(root, key)), { recursive: true });
+      writeFileSync(join(root, key), value);
+    };
+    const all = 'net/ipv6/conf/all/forwarding';
+    put(all, '0\n');
+    for (const name of ['ra0', 'docker0']) put(`net/ipv6/conf/${name}/accept_ra`, '1\n');
+    const outcome = await ensureForwarding('ra0', [6], { sysctl: root, routes6 });
+    assert.match(
+      JSON.stringify(outcome),
+      /^{"kind":"on","changes":\["Set [^"]*ra0\/accept_ra to 2/,
+    );
+    const now = ['ra0/accept_ra', 'docker0/accept_ra', 'all/forwarding'].map((key) =>
+      readFileSync(join(root, 'net/ipv6/conf', key), 'utf8').trim(),
+    );
+    assert.deepEqual(now, ['2', '1', '1']);
+    const again = await ensureForwarding('ra0', [6], { sysctl: root, routes6 });
+    assert.deepEqual(again, { kind: 'on', changes: [] });
   });
 
   test('is turned on for host and uplink where it is off', {
@@ -148,10 +187,10 @@ describe('forwarding', () => {
     const code = `
       import { ensureForwarding } from '${source('host/forwarding.ts')}';
       import { readFileSync, writeFileSync } from 'node:fs';
-      const first = await ensureForwarding('lo');
-      const second = await ensureForwarding('lo');
+      const first = await ensureForwarding('lo', [4]);
+      const second = await ensureForwarding('lo', [4]);
       writeFileSync('/proc/sys/net/ipv4/conf/lo/forwarding', '0');
-      const third = await ensureForwarding('lo');
+      const third = await ensureForwarding('lo', [4]);
       const now = readFileSync('/proc/sys/net/ipv4/conf/lo/forwarding', 'utf8').trim();
       console.log(JSON.stringify([first, second, third, now]));`;
     const { stdout } = await ended(child(code, ['unshare', '--net']));

@@ -85,7 +85,7 @@ const facts = parseHostFacts({
 const without = (change: Partial<HostFacts>): HostFacts => ({ ...facts, ...change });
 const chosen = (options: Partial<UplinkOptions>, from = facts) => {
   const choice = chooseUplink(from, { ...none, ...options });
-  return choice.kind === 'uplink' ? `${choice.name} ${choice.address.text}` : choice.reason;
+  return choice.kind === 'uplink' ? `${choice.name} ${choice.address?.text}` : choice.reason;
 };
 
 describe('the facts', () => {
@@ -127,7 +127,7 @@ describe('the facts', () => {
   test('keep an uplink through a default route that moves, and never name another one', () => {
     const stays = (current: { name: string; device: number }): string => {
       const choice = stayWithUplink(facts, current, none);
-      return choice.kind === 'uplink' ? `${choice.name} ${choice.address.text}` : choice.reason;
+      return choice.kind === 'uplink' ? `${choice.name} ${choice.address?.text}` : choice.reason;
     };
     assert.equal(stays({ name: 'eth1', device: 3 }), 'eth1 192.168.7.1');
     assert.equal(stays({ name: 'was-eth1', device: 3 }), 'eth1 192.168.7.1');
@@ -165,7 +165,7 @@ describe('the uplink', () => {
   });
 
   const CANDIDATES =
-    'eth0 (10.10.10.101, 10.10.10.111), eth1 (192.168.7.1), docker0 (10.100.1.1), wg0 (no address)';
+    'eth0 (10.10.10.101, 10.10.10.111, fd00::5), eth1 (192.168.7.1), docker0 (10.100.1.1), wg0 (no address)';
   for (const [what, options, expected] of [
     ['a name', { iface: ['eth1'] }, 'eth1 192.168.7.1'],
     ['several names', { iface: ['eth9', '1.2.3.4', 'eth1', 'eth0'] }, 'eth1 192.168.7.1'],
@@ -196,7 +196,7 @@ describe('the uplink', () => {
     [
       'an interface without address',
       { iface: ['wg0'] },
-      `wg0 has no IPv4 address yet (--iface=wg0); there are ${CANDIDATES}.`,
+      `wg0 has no IPv4 or global IPv6 address yet (--iface=wg0); there are ${CANDIDATES}.`,
     ],
   ] as const) {
     test(`by ${what}`, () => assert.equal(chosen(options), expected));
@@ -210,6 +210,87 @@ describe('the uplink', () => {
           `^--public-ip=${publicIp} is no address that peers reach through eth0 \\(it has 10`,
         ),
       );
+    });
+  }
+
+  const v6only = facts.links.map((one) =>
+    one.name === 'eth1'
+      ? {
+          ...one,
+          addresses: [
+            {
+              address: address('fd00:7::30'),
+              length: 64,
+              secondary: false,
+              usable: true,
+              dynamic: true,
+            },
+            { address: address('fd00:7::20'), length: 64, secondary: false, usable: true },
+            { address: address('fd00:7::10'), length: 64, secondary: false, usable: true },
+            { address: address('fd00:7::5'), length: 64, secondary: false, usable: false },
+          ],
+        }
+      : one,
+  );
+  const route6 = { family: 6 as const, gateway: address('fe80::2'), device: 3, metric: 1024 };
+  const six = without({ links: v6only, defaultRoutes: [...facts.defaultRoutes, route6] });
+  const chosen6 = (options: Partial<UplinkOptions>, from = six): string => {
+    const choice = chooseUplink(from, { ...none, ...options });
+    return choice.kind === 'uplink'
+      ? `${choice.name} ${choice.address?.text} ${choice.address6?.text}${choice.how6}`
+      : choice.reason;
+  };
+  const FIRST =
+    '; the first of its IPv6 addresses, choose another (fd00:7::20, fd00:7::30) with --public-ipv6';
+  for (const [what, options, expected] of [
+    ['its own default route', { families: [6] }, `eth1 undefined fd00:7::10${FIRST}`],
+    ['both families of one interface', { families: [4, 6] }, 'eth0 10.10.10.101 fd00::5'],
+    ['IPv4 alone where it is that', { families: [4] }, 'eth0 10.10.10.101 undefined'],
+    [
+      'an address that is in use',
+      { families: [6], keep: address('fd00:7::30') },
+      `eth1 undefined fd00:7::30${FIRST.replace('20, fd00:7::30', '10, fd00:7::20')}`,
+    ],
+    [
+      'one that has gone from use',
+      { families: [6], keep: address('fd00:7::99') },
+      `eth1 undefined fd00:7::10${FIRST}`,
+    ],
+    [
+      'its address as --iface',
+      { families: [6], iface: ['fd00:7::20'] },
+      'eth1 undefined fd00:7::20',
+    ],
+    ['a regex on it', { families: [6], ifaceRegex: ['::30$'] }, 'eth1 undefined fd00:7::30'],
+    [
+      '--public-ipv6',
+      { families: [6], publicIpv6: address('fd00:7::20') },
+      'eth1 undefined fd00:7::20, address by --public-ipv6',
+    ],
+    [
+      'only the other family on a named one',
+      { families: [4, 6], iface: ['eth1'] },
+      /^eth1 has no IPv4 address yet/,
+    ],
+    [
+      'a link-local address at most',
+      { families: [6], iface: ['docker0'] },
+      /^docker0 has no global IPv6 address yet \(--iface=docker0\), but the default route of IPv6 is through eth1: name the interface that has both with --iface; there/,
+    ],
+    [
+      'a public one elsewhere',
+      { families: [6], publicIpv6: address('2001:db8::1') },
+      /^--public-ipv6=2001:db8::1 is no address that peers reach through eth1/,
+    ],
+    [
+      'a public one of the link alone',
+      { families: [6], iface: ['eth0'], publicIpv6: address('fe80::1') },
+      /^--public-ipv6=fe80::1 is no address/,
+    ],
+  ] as const) {
+    test(`of IPv6 by ${what}`, () => {
+      if (typeof expected === 'string') assert.equal(chosen6(options), expected);
+      else assert.match(chosen6(options), expected);
     });
   }
 
@@ -238,7 +319,7 @@ describe('the uplink', () => {
     );
     const options = { ...none, ifaceCanReach: address('9.9.9.9') };
     const choice = chooseUplink(facts, options, reach);
-    assert.equal(choice.kind === 'uplink' && choice.address.text, '10.10.10.111');
+    assert.equal(choice.kind === 'uplink' && choice.address?.text, '10.10.10.111');
     const unreachable = async () => ({ code: 2, stdout: '[]', stderr: 'RTNETLINK answers' });
     const nowhere = await findUplink(facts, options, unreachable);
     assert.match(JSON.stringify(nowhere), /There is no route to --iface-can-reach=9\.9\.9\.9/);
@@ -273,7 +354,7 @@ describe('a real host', { skip: needs('root', 'ip', 'unshare', 'nsenter') }, () 
       );
       assert.equal(choice.kind, 'uplink');
       if (choice.kind !== 'uplink') return;
-      assert.equal(`${choice.name} ${choice.address.text} ${choice.mtu}`, 'eth0.7 10.9.0.1 1450');
+      assert.equal(`${choice.name} ${choice.address?.text} ${choice.mtu}`, 'eth0.7 10.9.0.1 1450');
       assert.equal(choice.address6?.text, 'fd00::5');
       const around = surroundingsOf(full, choice.device, []);
       assert.deepEqual(texts(around.defaultGateways), ['10.10.10.1', 'fd00::1']);

@@ -160,18 +160,73 @@ describe('families', () => {
     assert.equal(verdict.peers.length, 1);
   });
 
-  test('one bad family discredits the lease, an off-link one is only left out', () => {
+  test('one bad family discredits the lease, an off-link or unnamed one is only left out', () => {
     assert.equal(both('10.10.10.102', '::1').kind, 'refused');
     assert.equal(both('10.10.10.102', 'ff02::1').kind, 'refused');
-    assert.equal(both('10.10.10.102', null).kind, 'refused');
     const verdict = both('10.10.10.102', 'fd00:8::102');
     assert.ok(verdict.kind === 'believed');
     assert.equal(verdict.peers.length, 1);
-    assert.match(verdict.note ?? '', /not on-link/);
+    assert.match(verdict.note ?? '', /not on-link.*, so that it has a route in IPv4 only$/);
+    const unnamed = both('10.10.10.102', null);
+    assert.ok(unnamed.kind === 'believed' && unnamed.peers.length === 1);
+    assert.match(unnamed.note ?? '', /names no PublicIPv6, so that it has a route in IPv4 only$/);
+    const six = both('0.0.0.0', 'fd00:9::102');
+    assert.ok(six.kind === 'believed' && six.peers[0]?.prefix.text === 'fd00:1:0:3::/64');
+    assert.equal(both('0.0.0.0', null).kind, 'refused');
   });
 
   test('a lease of the other family only is refused', () => {
     const config = { v4: undefined, v6: DUAL.v6 };
     assert.match(reasonOf('10.100.3.0-24', '10.10.10.102', { ...CONTEXT, config }), /is IPv4 only/);
+  });
+
+  test('a lease from before the network was dual-stack keeps its one route, and that is said', () => {
+    const old = judge(lease('10.100.3.0-24', '10.10.10.102'), context);
+    assert.ok(old.kind === 'believed' && old.peers.length === 1);
+    assert.match(old.note ?? '', /has no IPv6 subnet, which the network config asks for/);
+    const later = both('10.10.10.102', 'fd00:9::102');
+    assert.equal(later.kind === 'believed' && later.note, undefined);
+  });
+
+  test('IPv6 is judged like IPv4, and says its own fields', () => {
+    const six = (name: string, gateway: string, surroundings = SURROUNDINGS): string => {
+      const result = read(`0.0.0.0-0&${name}`, valueText('0.0.0.0', gateway));
+      assert.ok(result.kind === 'lease', name);
+      const config = { v4: undefined, v6: DUAL.v6 };
+      const verdict = judge(result.lease, { ...CONTEXT, config, own: undefined, surroundings });
+      return 'reason' in verdict ? verdict.reason : verdict.kind;
+    };
+    const around = {
+      ...SURROUNDINGS,
+      connected: [
+        ...SURROUNDINGS.connected,
+        prefix('fd00:1:0:7::/64'),
+        prefix('fd00:1:0:8:1::/80'),
+      ],
+      localAddresses: [
+        ...SURROUNDINGS.localAddresses,
+        address('fd00:1:0:6::1'),
+        address('fe80::1'),
+      ],
+      onLink: [...SURROUNDINGS.onLink, prefix('fe80::/64')],
+      defaultGateways: [address('fd00:1:0:5::1')],
+    };
+    const good = 'fd00:1:0:3::-64';
+    for (const [name, gateway, expected] of [
+      [good, 'fd00:9::102', /^believed$/],
+      ['fd00:2:0:3::-64', 'fd00:9::102', /is outside IPv6Network fd00:1::\/48/],
+      ['fd00:1:0:3::-80', 'fd00:9::102', /has length 80, but IPv6SubnetLen is 64/],
+      ['fd00:1:0:7::-64', 'fd00:9::102', /equals the connected prefix fd00:1:0:7::\/64/],
+      ['fd00:1:0:8::-64', 'fd00:9::102', /contains the connected prefix fd00:1:0:8:1::\/80/],
+      ['fd00:1:0:6::-64', 'fd00:9::102', /holds this host's address fd00:1:0:6::1/],
+      ['fd00:1:0:5::-64', 'fd00:9::102', /holds the default gateway fd00:1:0:5::1/],
+      [good, 'fd00:9::104', /is this host's own address/],
+      [good, 'fe80::1', /is this host's own address/],
+      [good, 'fd00:1:0:3::9', /is inside the lease's own subnet/],
+      [good, '2001:db8::1', /is not on-link/],
+      [good, '::1', /is the loopback address/],
+      [good, 'ff02::1', /is a multicast address/],
+    ] as const)
+      assert.match(six(name, gateway, around), expected, `${name} via ${gateway}`);
   });
 });

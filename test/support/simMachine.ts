@@ -18,6 +18,7 @@ import {
   type UplinkChoice,
 } from '../../src/host/index.ts';
 import { formatSubnetFile, parseSubnetFile } from '../../src/host/subnetFile.ts';
+import type { Family } from '../../src/ip/index.ts';
 import type { LoadedState, OwnState } from '../../src/lease/index.ts';
 import type { FakeKernel } from './fakeKernel.ts';
 import type { FakeLink } from './fakeNexthop.ts';
@@ -100,8 +101,12 @@ export class SimMachine implements HostPort {
     });
   }
 
-  uplink(facts: HostFacts): Promise<UplinkChoice> {
-    return findUplink(facts, NO_OPTIONS);
+  uplink(
+    facts: HostFacts,
+    current: Parameters<HostPort['uplink']>[1],
+    families: readonly Family[] | undefined,
+  ): Promise<UplinkChoice> {
+    return findUplink(facts, { ...NO_OPTIONS, families, keep: current?.address6 });
   }
 
   async neighbourLimits(): Promise<NeighbourLimits> {
@@ -173,7 +178,12 @@ export class SimMachine implements HostPort {
         .map(({ prefix, device }) => ({ prefix, device })),
       defaultRoutes: routes
         .filter(({ prefix }) => prefix.length === 0)
-        .map(({ gateway, device, metric }) => ({ family: 4, gateway, device, metric })),
+        .map(({ prefix: { address }, gateway, device, metric }) => ({
+          family: address.family,
+          gateway,
+          device,
+          metric,
+        })),
     };
   }
 

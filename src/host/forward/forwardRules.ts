@@ -3,9 +3,10 @@
  * iptables rules, looks again at an interval, and puts back what somebody flushed. One change at a time.
  */
 import { type Clock, type Log, run } from '../../core/index.ts';
+import type { Family } from '../../ip/index.ts';
 import { Iptables, type IptablesOutcome } from './iptables.ts';
 import { type NftOutcome, NftTable } from './nft.ts';
-import { type ForwardWanted, iptablesRules, nftScript, refusal } from './rules.ts';
+import { carriedIn, type ForwardWanted, iptablesRules, nftScript, refusal } from './rules.ts';
 
 /** `open`: all is in place. `partial`: peers reach containers, with the limits named. `failed`: they may not. */
 export type ForwardStatus =
@@ -19,8 +20,8 @@ export interface ForwardPorts {
   readonly clock: Clock;
   /** How often `watch` looks; default 2000 ms. */
   readonly checkMs?: number;
-  /** Reads /proc/net/ip_tables_names; a parameter for tests in other namespaces. */
-  readonly legacyTables?: () => Promise<string>;
+  /** Reads /proc/net/ip_tables_names, or ip6_tables_names; a parameter for tests in other namespaces. */
+  readonly legacyTables?: (family: Family) => Promise<string>;
 }
 
 const CHECK_MS = 2000;
@@ -32,7 +33,7 @@ export class ForwardRules {
   #clock: Clock;
   #checkMs: number;
   #nft: NftTable;
-  #iptables: Iptables;
+  #iptables: Readonly<Record<Family, Iptables>>;
   #wanted: ForwardWanted | undefined;
   /** The wish that was made true last, as text. */
   #settled = '';
@@ -48,7 +49,9 @@ export class ForwardRules {
     this.#clock = ports.clock;
     this.#checkMs = ports.checkMs ?? CHECK_MS;
     this.#nft = new NftTable(ports.run ?? run);
-    this.#iptables = new Iptables(ports.run ?? run, ports.legacyTables);
+    const tables = (family: Family): Iptables =>
+      new Iptables(ports.run ?? run, family, ports.legacyTables);
+    this.#iptables = { 4: tables(4), 6: tables(6) };
   }
 
   /** Makes the rules say `wanted`; changes nothing if they do. Calls that wait become one, with the last one's wish. */
@@ -66,7 +69,7 @@ export class ForwardRules {
   /**
    * Looks every `checkMs` until `signal` aborts, puts back what is gone and says so; `onStatus` hears every status that
    * is not the last one that `ensure` or it told. A look costs five short programs (nft list, iptables --version,
-   * three iptables -S): on two busy cores 22 ms with 3 peers, 34 ms with 1,000.
+   * three iptables -S), in dual-stack nine: on two busy cores 22 ms with 3 peers, 34 ms with 1,000.
    */
   watch(onStatus: (status: ForwardStatus) => void, signal: AbortSignal): void {
     const look = async (): Promise<void> => {
@@ -99,8 +102,10 @@ export class ForwardRules {
     this.#waiting = undefined;
     return this.#inTurn(async () => {
       // The accepts go first: without the mark they match nothing, but the guard must outlive what it guards.
-      const { problems } = await this.#iptables.remove(signal);
+      const four = await this.#iptables[4].remove(signal);
+      const six = await this.#iptables[6].remove(signal);
       const failure = await this.#nft.remove(signal);
+      const problems = [...four.problems, ...six.problems];
       const all = failure === undefined ? problems : [...problems, failure];
       return all.length === 0 ? undefined : `Forward rules are left: ${all.join('; ')}.`;
     });
@@ -115,11 +120,30 @@ export class ForwardRules {
     const script = nftScript(wanted);
     const nft = await this.#nft.ensure(script, signal);
     const marking = nft.kind !== 'absent' && nft.kind !== 'failed';
-    const iptables = await this.#iptables.ensure(iptablesRules(wanted, marking), signal);
+    const iptables = await this.#ensureIptables(wanted, marking, signal);
     this.#say(script, nft, iptables);
     const status = statusOf(nft, iptables.backends, iptables.problems);
     this.#told = JSON.stringify(status);
     return status;
+  }
+
+  /** In the families that are carried; the other one's chains are left as they are. */
+  async #ensureIptables(
+    wanted: ForwardWanted,
+    marking: boolean,
+    signal: AbortSignal,
+  ): Promise<IptablesOutcome> {
+    const outcomes: IptablesOutcome[] = [];
+    for (const family of [4, 6] as const) {
+      if (carriedIn(wanted, family) === undefined) continue;
+      const rules = iptablesRules(wanted, family, marking);
+      outcomes.push(await this.#iptables[family].ensure(rules, signal));
+    }
+    return {
+      backends: outcomes.flatMap(({ backends }) => backends),
+      changes: outcomes.flatMap(({ changes }) => changes),
+      problems: outcomes.flatMap(({ problems }) => problems),
+    };
   }
 
   /** Changes for a new wish are told; for the old one, somebody else took rules away: that is a warning. */

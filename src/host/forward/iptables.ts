@@ -1,9 +1,10 @@
 /**
- * Our few rules in the iptables chains, in each backend whose chains packets pass: reconciled by what `iptables -S`
- * prints. Rules of others are never touched; ours carry a comment.
+ * Our few rules in the iptables or ip6tables chains, in each backend whose chains packets pass: reconciled by what
+ * `iptables -S` prints. Rules of others are never touched; ours carry a comment.
  */
 import { readFile } from 'node:fs/promises';
 import type { RunResult, run } from '../../core/index.ts';
+import type { Family } from '../../ip/index.ts';
 import { complaintOf, startProgram } from './program.ts';
 import { compareChain, DOCKER_USER, IPTABLES_CHAINS, type IptablesRule } from './rules.ts';
 
@@ -15,23 +16,29 @@ export interface IptablesOutcome {
   readonly problems: readonly string[];
 }
 
+type Tool = 'iptables' | 'ip6tables';
+
 interface Backend {
-  readonly program: 'iptables' | 'iptables-legacy' | 'iptables-nft';
-  readonly name: 'iptables-legacy' | 'iptables-nft';
+  readonly program: Tool | `${Tool}-${'legacy' | 'nft'}`;
+  readonly name: `${Tool}-${'legacy' | 'nft'}`;
 }
 
 type Chain = (typeof IPTABLES_CHAINS)[number];
 
 /** Lists the tables that the legacy backend has in this network namespace; nothing where it is not in use. */
-const legacyTables = (): Promise<string> =>
-  readFile('/proc/net/ip_tables_names', 'utf8').catch(() => '');
+const legacyTables = (family: Family): Promise<string> =>
+  readFile(`/proc/net/${family === 4 ? 'ip' : 'ip6'}_tables_names`, 'utf8').catch(() => '');
 
 export class Iptables {
   #run: typeof run;
-  #legacyTables: () => Promise<string>;
+  #family: Family;
+  #tool: Tool;
+  #legacyTables: (family: Family) => Promise<string>;
 
-  constructor(runProgram: typeof run, readLegacyTables = legacyTables) {
+  constructor(runProgram: typeof run, family: Family, readLegacyTables = legacyTables) {
     this.#run = runProgram;
+    this.#family = family;
+    this.#tool = family === 4 ? 'iptables' : 'ip6tables';
     this.#legacyTables = readLegacyTables;
   }
 
@@ -71,12 +78,12 @@ export class Iptables {
 
   /** The default one, which Docker takes when it starts; the other one too where its chains are in use. */
   async #backends(signal: AbortSignal): Promise<Backend[]> {
-    const version = await this.#start('iptables', ['--version'], signal);
+    const version = await this.#start(this.#tool, ['--version'], signal);
     if (version !== undefined && version.code === 0) {
       const legacy = !version.stdout.includes('nf_tables');
       const main: Backend = {
-        program: 'iptables',
-        name: legacy ? 'iptables-legacy' : 'iptables-nft',
+        program: this.#tool,
+        name: `${this.#tool}-${legacy ? 'legacy' : 'nft'}`,
       };
       const other = legacy ? await this.#nftInUse(signal) : await this.#legacyInUse();
       return other === undefined ? [main] : [main, other];
@@ -86,16 +93,17 @@ export class Iptables {
   }
 
   async #legacyInUse(): Promise<Backend | undefined> {
-    const tables = (await this.#legacyTables()).split('\n');
+    const tables = (await this.#legacyTables(this.#family)).split('\n');
     // Asking the program instead would load the very tables that were to be found.
     if (!tables.includes('filter') && !tables.includes('raw')) return undefined;
-    return { program: 'iptables-legacy', name: 'iptables-legacy' };
+    return { program: `${this.#tool}-legacy`, name: `${this.#tool}-legacy` };
   }
 
   async #nftInUse(signal: AbortSignal): Promise<Backend | undefined> {
-    const listing = await this.#start('nft', ['list', 'chain', 'ip', 'filter', 'FORWARD'], signal);
+    const table = this.#family === 4 ? 'ip' : 'ip6';
+    const listing = await this.#start('nft', ['list', 'chain', table, 'filter', 'FORWARD'], signal);
     if (listing?.code !== 0) return undefined;
-    return { program: 'iptables-nft', name: 'iptables-nft' };
+    return { program: `${this.#tool}-nft`, name: `${this.#tool}-nft` };
   }
 
   async #ensureChain(
