@@ -56,11 +56,13 @@ export async function runTests({ bun, paths = [], env = {} }) {
   };
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const name of names) process.on(name, stop);
+  const cut = [];
   const worker = async () => {
-    for (let job = waiting.shift(); job && signal === undefined; job = waiting.shift()) {
+    while (signal === undefined && waiting.length > 0) {
+      const job = waiting.shift();
       const done = await runJob(bun, job, env, running);
       // What a signal cut short says nothing of the code: it is named as not run.
-      if (signal !== undefined) waiting.unshift(job);
+      if (signal !== undefined) cut.push(job);
       else {
         process.stdout.write(done.text);
         total.pass += done.pass;
@@ -72,10 +74,11 @@ export async function runTests({ bun, paths = [], env = {} }) {
   await Promise.all(Array.from({ length: jobCount() }, worker));
   for (const name of names) process.off(name, stop);
   if (signal !== undefined) {
-    const left = waiting.flatMap((job) => job.files);
+    const left = [...cut, ...waiting].flatMap((job) => job.files);
     total.failed.push(`ended by ${signal}; not run to the end: ${left.join(' ')}`);
   }
   process.stdout.write(summary(total));
+  if (signal !== undefined) return 130;
   return total.failed.length === 0 ? 0 : 1;
 }
 

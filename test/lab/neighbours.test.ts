@@ -50,11 +50,11 @@ describe('neighbour entries on real hosts', () => {
         '/coreos.com/network/subnets/10.100.250.0-24',
         '{"PublicIP":"10.10.10.250","PublicIPv6":null,"BackendType":"host-gw"}',
       );
-      await again.waitFor('neighbour 10.10.10.250 does not answer on the link');
+      await again.waitFor('neighbour 10.10.10.250 does not answer on the link', 120_000);
       const readyz = await host.must(['busybox', 'wget', '-qO-', 'http://127.0.0.1:8471/readyz']);
       assert.match(readyz, /"routes":\{"installed":2,"unreachable":1\}/);
       await nth(hosts, 1).must(['ip', 'addr', 'add', '10.10.10.250/24', 'dev', 'eth0']);
-      await again.waitFor('neighbour 10.10.10.250 answers again');
+      await again.waitFor('neighbour 10.10.10.250 answers again', 120_000);
     });
   });
 });
