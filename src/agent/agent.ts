@@ -128,10 +128,12 @@ export class Agent {
         loaded.movedTo === undefined ? 'it stays where it is' : `set aside as ${loaded.movedTo}`;
       log.warn(`${loaded.reason}: ${where}`);
     }
-    const { etcdPrefix, renewMarginMs } = this.#options;
+    const { etcdPrefix, leaseTtlSeconds: ttlSeconds, renewMarginMs, lostSubnet } = this.#options;
     return {
       etcdPrefix,
+      ttlSeconds,
       renewMarginMs,
+      lost: lostSubnet,
       state: loaded.kind === 'state' ? loaded.state : undefined,
       previous,
       // Cloned machines share their identity, and so would always try the same subnets first.

@@ -1,11 +1,20 @@
 /** What the lease side is given, and what the rest of the agent hears from it. */
 import type { NetworkConfig } from '../config/index.ts';
-import type { BookChanges, HeldSubnet, OwnState, OwnStatus, Subnets } from '../lease/index.ts';
+import type {
+  BookChanges,
+  HeldSubnet,
+  LostSubnet,
+  OwnState,
+  OwnStatus,
+  Subnets,
+} from '../lease/index.ts';
 
 export interface LeaseSideOptions {
   /** E.g. `/coreos.com/network`. */
   readonly etcdPrefix: string;
+  readonly ttlSeconds: number;
   readonly renewMarginMs: number;
+  readonly lost: LostSubnet;
   readonly state: OwnState | undefined;
   readonly previous: Subnets;
   readonly seed: string;

@@ -13,8 +13,6 @@ import {
 import type { LeaseSideOptions } from './leaseSideTypes.ts';
 import type { AgentPorts } from './ports.ts';
 
-/** flannel's, in seconds. */
-const LEASE_TTL_SECONDS = 24 * 60 * 60;
 const RETRY = { firstMs: 200, maxMs: 5_000 };
 
 export interface OwnSideEvents {
@@ -33,19 +31,15 @@ export function runOwn(
   events: OwnSideEvents,
 ): Send<OwnInput> {
   const { clock, random, etcd, host } = ports;
-  const { signal } = options;
-  const keeperCore = new Keeper({
-    ttlSeconds: LEASE_TTL_SECONDS,
-    renewMarginMs: options.renewMarginMs,
-    retry: RETRY,
-    random,
-  });
+  const { ttlSeconds, renewMarginMs, state, previous, seed, lost, signal } = options;
+  const keeperCore = new Keeper({ ttlSeconds, renewMarginMs, retry: RETRY, random });
   const ownCore = new Own({
     configKey: `${options.etcdPrefix}/config`,
     subnetsPrefix: `${options.etcdPrefix}/subnets/`,
-    state: options.state,
-    previous: options.previous,
-    seed: options.seed,
+    state,
+    previous,
+    seed,
+    lost,
     newLeaseId: ports.newLeaseId,
     retry: RETRY,
     random,

@@ -6,13 +6,14 @@
 export interface Flag {
   /** Without dashes, e.g. `etcd-endpoints`. */
   readonly name: string;
-  readonly kind: 'string' | 'list' | 'bool' | 'number' | 'seconds';
+  /** `duration`: seconds, or Go's way of writing time, e.g. `24h` or `1h30m`. */
+  readonly kind: 'string' | 'list' | 'bool' | 'number' | 'seconds' | 'duration';
   readonly help: string;
   /** As text, in the form the flag itself takes. */
   readonly default: string | undefined;
   /** What the value stands for in `--help`. */
   readonly value?: string;
-  /** Lowest and highest number that is taken. */
+  /** Lowest and highest number that is taken; of a duration, in seconds. */
   readonly range?: readonly [number, number];
   readonly choices?: readonly string[];
   /** Never printed with its value. */
@@ -91,6 +92,22 @@ export const FLAGS: readonly Flag[] = [
     help: 'renew the lease at the latest this long before it ends',
     default: '60',
     range: [1, 1439],
+  },
+  {
+    name: 'subnet-lease-ttl',
+    kind: 'duration',
+    value: 'TIME',
+    help: 'how long etcd keeps our subnet after it last heard of us; seconds, or as 24h, 90m',
+    default: '24h',
+    range: [5, 31_536_000],
+  },
+  {
+    name: 'lost-subnet',
+    kind: 'string',
+    value: 'wait|replace',
+    help: 'when another host owns our subnet in etcd: wait until that ends, or take another one at once, for which Docker must be restarted',
+    default: 'wait',
+    choices: ['wait', 'replace'],
   },
   {
     ...bool('ip-masq', false, 'masquerade traffic from containers to outside the network'),

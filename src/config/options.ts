@@ -21,6 +21,8 @@ export interface AgentOptions {
   readonly publicIpv6: Address | undefined;
   readonly subnetFile: string;
   readonly renewMarginMs: number;
+  readonly leaseTtlSeconds: number;
+  readonly lostSubnet: 'wait' | 'replace';
   readonly forwardRules: boolean;
   /** On a clean stop. */
   readonly removeForwardRules: boolean;
@@ -77,7 +79,8 @@ export function agentOptions(given: GivenFlags, env: NodeJS.ProcessEnv): AgentOp
     publicIp: address('public-ip', 4),
     publicIpv6: address('public-ipv6', 6),
     subnetFile: needed('subnet-file'),
-    renewMarginMs: number('subnet-lease-renew-margin') * 60_000,
+    ...leaseTimes(chosenOf(values, 'subnet-lease-ttl'), chosenOf(values, MARGIN)),
+    lostSubnet: needed('lost-subnet') as AgentOptions['lostSubnet'],
     forwardRules: GO_TRUE.has(needed('iptables-forward-rules')),
     removeForwardRules: GO_TRUE.has(needed('remove-forward-rules')),
     firewallCheckMs: number('iptables-resync') * 1000,
@@ -104,16 +107,19 @@ interface Chosen {
   readonly words: readonly string[];
   /** Where the words came from, for messages: `--iface` or `FLANNELD_IFACE`. */
   readonly place: string;
+  /** Nobody gave them. */
+  readonly preset?: true;
 }
 
 function chosen(flag: Flag, given: GivenFlags, env: NodeJS.ProcessEnv): Chosen {
-  const words = given.get(flag.name);
-  if (words !== undefined) return { words, place: `--${flag.name}` };
+  const typed = given.get(flag.name);
+  if (typed !== undefined) return { words: typed, place: `--${flag.name}` };
   const name = environmentName(flag);
   const value = env[name];
   // flannel takes an empty variable as unset.
   if (value !== undefined && value !== '') return { words: [value], place: name };
-  return { words: flag.default === undefined ? [] : [flag.default], place: `--${flag.name}` };
+  const words = flag.default === undefined ? [] : [flag.default];
+  return { words, place: `--${flag.name}`, preset: true };
 }
 
 function chosenOf(values: ReadonlyMap<string, Chosen>, name: string): Chosen {
@@ -129,6 +135,7 @@ function validate(flag: Flag, { words, place }: Chosen): void {
       throw new RangeError(`${place} is ${shown}: it must be true or false`);
     }
     if (flag.kind === 'number' || flag.kind === 'seconds') validateNumber(flag, word, place);
+    if (flag.kind === 'duration') validateDuration(flag, word, place);
     if (flag.choices !== undefined && !flag.choices.includes(word)) {
       throw new RangeError(`${place} is ${shown}: it must be one of ${flag.choices.join(', ')}`);
     }
@@ -147,6 +154,49 @@ function validateNumber(flag: Flag, word: string, place: string): void {
       `${place} is ${JSON.stringify(word)}: it must be a whole number from ${low} to ${high}`,
     );
   }
+}
+
+const UNITS = new Map([
+  ['h', 3600],
+  ['m', 60],
+  ['s', 1],
+]);
+
+/** Seconds, as a number or in Go's way of writing time; NaN for anything else. */
+function secondsOf(word: string): number {
+  if (/^\d+$/.test(word)) return Number(word);
+  if (!/^(\d+(\.\d+)?[hms])+$/.test(word)) return Number.NaN;
+  let seconds = 0;
+  for (const [, count, unit = ''] of word.matchAll(/([\d.]+)([hms])/g))
+    seconds += Number(count) * (UNITS.get(unit) ?? Number.NaN);
+  return seconds;
+}
+
+function validateDuration(flag: Flag, word: string, place: string): void {
+  const [low, high] = flag.range ?? [0, Number.MAX_SAFE_INTEGER];
+  const seconds = secondsOf(word);
+  if (!(seconds >= low && seconds <= high))
+    throw new RangeError(
+      `${place} is ${JSON.stringify(word)}: it must be a time from ${low} to ${high} seconds, such as 86400 or 24h`,
+    );
+}
+
+const MARGIN = 'subnet-lease-renew-margin';
+
+/** A margin that was asked for must leave time before it; flannel's preset is of use to leases that live longer only. */
+function leaseTimes(
+  ttl: Chosen,
+  margin: Chosen,
+): Pick<AgentOptions, 'leaseTtlSeconds' | 'renewMarginMs'> {
+  // etcd counts in whole seconds.
+  const leaseTtlSeconds = Math.ceil(secondsOf(ttl.words.at(-1) ?? ''));
+  const minutes = Number(margin.words.at(-1));
+  const leaves = minutes * 60 < leaseTtlSeconds;
+  if (!leaves && !margin.preset)
+    throw new RangeError(
+      `${margin.place} is ${minutes} minutes, but ${ttl.place} is ${ttl.words.at(-1)}: the margin must be shorter than the lease lives`,
+    );
+  return { leaseTtlSeconds, renewMarginMs: leaves ? minutes * 60_000 : 0 };
 }
 
 function commaSeparated(word: string): string[] {
