@@ -178,16 +178,19 @@ function kill(child, signal) {
 
 /** What bun's output says: counts, names, and the text without bun's own heading and closing lines. */
 function resultOf(name, output, trouble, seconds) {
-  const result = { pass: 0, skipped: [], failed: [] };
+  const result = { skipped: [], failed: [] };
+  const passed = new Set();
   const lines = [];
   let file = name;
   for (const line of output.split('\n')) {
     const heading = /^(test\/\S+\.test\.ts):$/.exec(line);
     if (heading) file = heading[1];
     const [, kind, title] = /^\((pass|skip|fail)\) (.*?)(?: \[[\d.]+ms\])?$/.exec(line) ?? [];
-    if (kind === 'pass') result.pass += 1;
+    if (kind === 'pass') passed.add(`${file}: ${title}`);
     if (kind === 'skip') result.skipped.push(`${file}: ${title}`);
-    if (kind === 'fail') result.failed.push(`${file}: ${title}`);
+    // A failure may quote an inner run of the same test.
+    if (kind === 'fail' && !result.failed.includes(`${file}: ${title}`))
+      result.failed.push(`${file}: ${title}`);
     if (!/^bun test v|^ +\d+ (pass|skip|fail|error)s?$|^Ran \d+ tests? across/.test(line))
       lines.push(line);
   }
@@ -198,7 +201,7 @@ function resultOf(name, output, trouble, seconds) {
     .replace(/\n{3,}/g, '\n\n')
     .trim();
   const end = trouble === undefined ? '' : `${name}: ${trouble}\n`;
-  return { ...result, text: `\n${text}\n${end}(${name}: ${seconds} s)\n` };
+  return { ...result, pass: passed.size, text: `\n${text}\n${end}(${name}: ${seconds} s)\n` };
 }
 
 function summary({ pass, skipped, failed }) {
