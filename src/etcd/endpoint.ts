@@ -1,20 +1,18 @@
 /**
- * One member of the cluster through etcd3's raw typed clients: every call has a deadline, rejects with
- * EtcdError and ends when the endpoint is closed. Knows nothing of the other members.
+ * One member of the cluster over gRPC: every call has a deadline, rejects with EtcdError and ends when the endpoint is
+ * closed. Knows nothing of the other members.
  */
 import { checkServerIdentity } from 'node:tls';
-import { type ChannelOptions, type Client, credentials, Metadata } from '@grpc/grpc-js';
 import {
-  AuthClient,
-  type ICallable,
-  type IDuplexStream,
-  KVClient,
-  LeaseClient,
-  WatchClient,
-} from 'etcd3';
-import { Host } from 'etcd3/lib/connection-pool.js';
+  type ChannelOptions,
+  Client,
+  connectivityState,
+  credentials,
+  Metadata,
+} from '@grpc/grpc-js';
 import type { Clock } from '../core/index.ts';
 import { timeoutError, toEtcdError } from './errors.ts';
+import { AUTHENTICATE, type Method } from './messages.ts';
 import type { Certificates, EndpointAddress } from './options.ts';
 import { EtcdError } from './types.ts';
 
@@ -24,18 +22,12 @@ export const CALL_MS = 2_000;
 // Stands for the IP address in TLS: Bun and Deno refuse an IP address as server name. Never resolved (RFC 6761).
 const NAME_FOR_IP = 'etcd.invalid';
 
-type Service = Parameters<ICallable<Host>['withConnection']>[0];
-/** What a gRPC client's method looks like; etcd3 builds the clients at run time from the .proto file. */
-type UnaryMethod = (
-  payload: unknown,
-  metadata: Metadata,
-  options: object,
-  done: (error: Error | null, answer: unknown) => void,
-) => { cancel(): void };
+/** For a connection that is being made to come to its end. */
+const CONNECTING_MS = 1_000;
 
 let generation = 0;
 
-function openHost(address: EndpointAddress, certificates: Certificates): Host {
+function openClient(address: EndpointAddress, certificates: Certificates): Client {
   generation += 1;
   const options: ChannelOptions = {
     // Below 5 s between pings the server answers GOAWAY too_many_pings.
@@ -50,16 +42,16 @@ function openHost(address: EndpointAddress, certificates: Certificates): Host {
     // gRPC shares connections between channels of equal options: a new number gets a new connection.
     'hostgw.generation': generation,
   };
-  if (!address.secure) return new Host(address.target, credentials.createInsecure(), options);
+  if (!address.secure) return new Client(address.target, credentials.createInsecure(), options);
   const { ca, key, cert } = certificates;
   const { ip } = address;
   if (ip === undefined) {
-    return new Host(address.target, credentials.createSsl(ca, key, cert), options);
+    return new Client(address.target, credentials.createSsl(ca, key, cert), options);
   }
   const secure = credentials.createSsl(ca, key, cert, {
     checkServerIdentity: (_name, peer) => checkServerIdentity(ip, peer),
   });
-  return new Host(address.target, secure, {
+  return new Client(address.target, secure, {
     ...options,
     'grpc.ssl_target_name_override': NAME_FOR_IP,
   });
@@ -96,37 +88,33 @@ export interface Shared {
   readonly token: () => string | undefined;
 }
 
-export class Endpoint implements ICallable<Host> {
+export class Endpoint {
   readonly url: string;
-  readonly kv = new KVClient(this);
-  readonly lease = new LeaseClient(this);
-  readonly auth = new AuthClient(this);
-  readonly watch = new WatchClient(this);
-  readonly callOptionsFactory = undefined;
-  readonly #host: Host;
+  readonly #client: Client;
   readonly #shared: Shared;
+  #retired = false;
 
   constructor(address: EndpointAddress, shared: Shared) {
     this.url = address.url;
-    this.#host = openHost(address, shared.certificates);
+    this.#client = openClient(address, shared.certificates);
     this.#shared = shared;
   }
 
-  /** A unary call of etcd3's typed clients. Rejects with EtcdError after at most CALL_MS. */
-  exec<T>(service: Service, method: string, payload: unknown): Promise<T> {
+  /** Asks once. Rejects with EtcdError after at most CALL_MS. */
+  call<Request, Answer>(method: Method<Request, Answer>, request: Request): Promise<Answer> {
     const { clock, unfinished } = this.#shared;
-    return new Promise<T>((resolve, reject) => {
-      const client = this.#client(service);
-      const metadata = this.#metadata(service);
-      const call = unaryMethod(client, method).call(
-        client,
-        payload,
-        metadata,
-        {},
+    return new Promise<Answer>((resolve, reject) => {
+      this.#refuseIfClosed();
+      const call = this.#client.makeUnaryRequest(
+        method.path,
+        method.encode,
+        method.decode,
+        request,
+        this.#metadata(method.path),
         (error, answer) => {
           settle();
-          if (error === null) resolve(answer as T);
-          else reject(toEtcdError(error, this.url));
+          if (error !== null) reject(toEtcdError(error, this.url));
+          else resolve(answer as Answer);
         },
       );
       const fail = (error: EtcdError): void => {
@@ -144,33 +132,18 @@ export class Endpoint implements ICallable<Host> {
     });
   }
 
-  /** Opens a stream of etcd3's typed clients. */
-  async withConnection<R>(
-    service: Service,
-    open: (by: { resource: Host; client: Client; metadata: Metadata }) => Promise<R> | R,
-  ): Promise<R> {
-    const client = this.#client(service);
-    return open({ resource: this.#host, client, metadata: this.#metadata(service) });
-  }
-
-  /** etcd3 reports broken streams here; their owners hear of them by the streams' own events. */
-  markFailed(): void {}
-
-  /** Opens nothing new; calls and streams that are under way go on. */
-  retire(): void {
-    this.#host.close();
-  }
-
   /**
    * Runs a stream until it ends or is cancelled; `ended` then hears why, exactly once, and nothing after it.
    * @throws EtcdError if it cannot even be begun.
    */
-  async stream<Request, Response>(
-    opening: Promise<IDuplexStream<Request, Response>>,
-    data: (response: Response) => void,
+  stream<Request, Answer>(
+    method: Method<Request, Answer>,
+    data: (answer: Answer) => void,
     ended: (error: EtcdError) => void,
-  ): Promise<Stream<Request>> {
-    const stream = await opening;
+  ): Stream<Request> {
+    this.#refuseIfClosed();
+    const { path, encode, decode } = method;
+    const stream = this.#client.makeBidiStreamRequest(path, encode, decode, this.#metadata(path));
     let over = false;
     const finish = (error: unknown): void => {
       if (over) return;
@@ -180,8 +153,8 @@ export class Endpoint implements ICallable<Host> {
       ended(toEtcdError(error, this.url));
     };
     const takeOff = this.#shared.unfinished.add(() => finish(closedError(this.url)));
-    stream.on('data', (response) => {
-      if (!over) data(response);
+    stream.on('data', (answer: Answer) => {
+      if (!over) data(answer);
     });
     stream.on('error', finish);
     stream.on('end', () => finish(new Error('the stream was ended by the other side')));
@@ -193,22 +166,32 @@ export class Endpoint implements ICallable<Host> {
     };
   }
 
-  #client(service: Service): Client {
-    if (this.#shared.unfinished.closed) throw closedError(this.url);
-    try {
-      return this.#host.getServiceClient(service);
-    } catch {
-      // Retired between being chosen and being used: as a cut connection, the next try takes the next one.
-      throw toEtcdError(new Error('the connection was just given up'), this.url);
-    }
+  /** Opens nothing new; calls and streams that are under way go on. */
+  retire(): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    const close = (): void => this.#client.close();
+    // A channel that is closed while it connects would connect all the same, and stay (grpc-node issue 1487).
+    const state = this.#client.getChannel().getConnectivityState(false);
+    if (state !== connectivityState.CONNECTING) close();
+    else
+      this.#client.waitForReady(this.#shared.clock.wall() + CONNECTING_MS, () =>
+        setImmediate(close),
+      );
   }
 
-  #metadata(service: Service): Metadata {
+  #refuseIfClosed(): void {
+    if (this.#shared.unfinished.closed) throw closedError(this.url);
+    // Retired between being chosen and being used: as a cut connection, the next try takes the next one.
+    if (this.#retired) throw toEtcdError(new Error('the connection was just given up'), this.url);
+  }
+
+  #metadata(path: string): Metadata {
     const metadata = new Metadata();
     // A member that is cut off from its leader then says `no leader` instead of going silent.
     metadata.set('hasleader', 'true');
     const token = this.#shared.token();
-    if (token !== undefined && service !== 'Auth') metadata.set('token', token);
+    if (token !== undefined && path !== AUTHENTICATE.path) metadata.set('token', token);
     return metadata;
   }
 }
@@ -218,12 +201,6 @@ export interface Stream<Request> {
   /** Does nothing once the stream is over. */
   write(request: Request): void;
   cancel(): void;
-}
-
-function unaryMethod(client: Client, method: string): UnaryMethod {
-  const found: unknown = Reflect.get(client, method);
-  if (typeof found !== 'function') throw new TypeError(`etcd3 has no method ${method}`);
-  return found as UnaryMethod;
 }
 
 function closedError(url: string): EtcdError {

@@ -3,6 +3,7 @@ import type { Clock, Log, Random } from '../core/index.ts';
 import { toEtcdError } from './errors.ts';
 import { keepAliveOnce } from './keepAlive.ts';
 import { listPrefix } from './list.ts';
+import { LEASE_GRANT, LEASE_REVOKE, RANGE, TXN } from './messages.ts';
 import { checkOptions, type EtcdOptions } from './options.ts';
 import { Session } from './session.ts';
 import type {
@@ -14,7 +15,7 @@ import type {
   WatchFeed,
 } from './types.ts';
 import { Watcher } from './watcher.ts';
-import { toKeyValue, toTransactionResult, toTxn } from './wire.ts';
+import { toTransactionResult, toTxn } from './wire.ts';
 
 /**
  * Opens a session; nothing is sent before the first call, and an etcd that is down is no error here.
@@ -45,22 +46,21 @@ class SessionEtcd implements Etcd {
 
   async get(key: string): Promise<KeyValue | undefined> {
     const answer = await this.#session.idempotent((endpoint) =>
-      endpoint.kv.range({ key: Buffer.from(key) }),
+      endpoint.call(RANGE, { key: Buffer.from(key) }),
     );
-    const found = answer.kvs[0];
-    return found && toKeyValue(found);
+    return answer.entries[0];
   }
 
   async transact(transaction: Transaction): Promise<TransactionResult> {
     const request = toTxn(transaction);
-    return toTransactionResult(await this.#session.once((endpoint) => endpoint.kv.txn(request)));
+    return toTransactionResult(await this.#session.once((endpoint) => endpoint.call(TXN, request)));
   }
 
   /** Asked twice it is still one lease, because the id is ours. */
   grant(id: string, ttlSeconds: number): Promise<number> {
     return this.#session.idempotent(async (endpoint) => {
       try {
-        return Number((await endpoint.lease.leaseGrant({ ID: id, TTL: ttlSeconds })).TTL);
+        return (await endpoint.call(LEASE_GRANT, { id, ttl: ttlSeconds })).ttl;
       } catch (thrown) {
         const error = toEtcdError(thrown, endpoint.url);
         if (!/lease already exists/.test(error.message)) throw error;
@@ -68,7 +68,7 @@ class SessionEtcd implements Etcd {
       // It may be about to run out: renewed, it has the time that was asked for again.
       const left = await keepAliveOnce(endpoint, id, this.#session.clock);
       if (left > 0) return left;
-      return Number((await endpoint.lease.leaseGrant({ ID: id, TTL: ttlSeconds })).TTL);
+      return (await endpoint.call(LEASE_GRANT, { id, ttl: ttlSeconds })).ttl;
     });
   }
 
@@ -79,7 +79,7 @@ class SessionEtcd implements Etcd {
   async revoke(id: string): Promise<void> {
     await this.#session.idempotent(async (endpoint) => {
       try {
-        await endpoint.lease.leaseRevoke({ ID: id });
+        await endpoint.call(LEASE_REVOKE, id);
       } catch (thrown) {
         const error = toEtcdError(thrown, endpoint.url);
         if (!/requested lease not found/.test(error.message)) throw error;

@@ -1,9 +1,9 @@
 /** All keys under a prefix at one revision of one cluster, in pages; or what has changed of them since a revision. */
-import type { IRangeRequest, IRangeResponse, IRequestOp } from 'etcd3';
+import { RANGE, TXN } from './messages.ts';
 import type { Session } from './session.ts';
 import { EtcdError, type KeyValue } from './types.ts';
 import type { Header, Since } from './watchTypes.ts';
-import { prefixRange, toKeyValue } from './wire.ts';
+import { prefixRange } from './wire.ts';
 
 /** Keys a page: a page of leases is then about 2 MB. */
 const PAGE_KEYS = 10_000;
@@ -17,24 +17,23 @@ export async function listPrefix(session: Session, prefix: string): Promise<List
   const range = prefixRange(prefix);
   const entries: KeyValue[] = [];
   let header: Header | undefined;
-  let key = range.key;
+  let key: Uint8Array = range.key;
   for (;;) {
-    const revision = header === undefined ? '0' : String(header.revision);
+    const at = header === undefined ? {} : { revision: header.revision };
     const page = await session.idempotent((endpoint) =>
-      endpoint.kv.range({ key, range_end: range.range_end, limit: PAGE_KEYS, revision }),
+      endpoint.call(RANGE, { ...range, key, limit: PAGE_KEYS, ...at }),
     );
-    header ??= toHeader(page.header);
+    header ??= page.header;
     // Pages may come from different endpoints; two clusters must not be mixed into one view.
-    if (page.header.cluster_id !== header.clusterId) {
+    if (page.header.clusterId !== header.clusterId) {
       throw new EtcdError(
         'other',
         'two endpoints of etcd answer for different clusters: check the list of endpoints',
       );
     }
-    for (const kv of page.kvs) entries.push(toKeyValue(kv));
-    const last = page.kvs.at(-1);
-    if (!page.more || last === undefined) return { header, entries };
-    key = Buffer.concat([last.key, Buffer.from([0])]);
+    for (const entry of page.entries) entries.push(entry);
+    if (page.nextKey === undefined) return { header, entries };
+    key = page.nextKey;
   }
 }
 
@@ -48,26 +47,19 @@ export async function readSince(
   from: number,
   witnesses: readonly string[],
 ): Promise<Since> {
-  const changes = { ...prefixRange(prefix), min_mod_revision: String(from), limit: PAGE_KEYS };
-  const ranges: IRangeRequest[] = [
-    changes,
-    ...witnesses.map((key): IRangeRequest => ({ key: Buffer.from(key) })),
-  ];
-  const success = ranges.map((request_range): IRequestOp => ({ request_range }));
-  const { header, responses } = await session.idempotent((endpoint) =>
-    endpoint.kv.txn({ compare: [], success, failure: [] }),
+  const changes = { ...prefixRange(prefix), minModRevision: from, limit: PAGE_KEYS };
+  const reads = [changes, ...witnesses.map((key) => ({ key: Buffer.from(key) }))];
+  const success = reads.map((range) => ({ type: 'range', range }) as const);
+  const { header, ranges } = await session.idempotent((endpoint) =>
+    endpoint.call(TXN, { compare: [], success, failure: [] }),
   );
-  const [all, ...found] = responses.map(({ response_range }) => response_range);
+  const [all, ...found] = ranges;
   if (all === undefined) throw new EtcdError('other', 'etcd left a read without an answer');
   return {
-    header: toHeader(header),
-    changed: all.kvs.map(toKeyValue),
+    header,
+    changed: all.entries,
     more: all.more,
-    count: Number(all.count),
-    witnesses: found.flatMap(({ kvs }) => kvs.map(toKeyValue)),
+    count: all.count,
+    witnesses: found.flatMap(({ entries }) => entries),
   };
-}
-
-export function toHeader(header: IRangeResponse['header']): Header {
-  return { revision: Number(header.revision), clusterId: header.cluster_id };
 }

@@ -5,6 +5,7 @@
 import type { Clock } from '../core/index.ts';
 import type { Endpoint } from './endpoint.ts';
 import { toEtcdError } from './errors.ts';
+import { AUTHENTICATE } from './messages.ts';
 import type { Login } from './options.ts';
 import type { EtcdError } from './types.ts';
 
@@ -54,11 +55,8 @@ export class Token {
 
   async #ask(endpoint: Endpoint, login: Login): Promise<void> {
     try {
-      const answer = await endpoint.auth.authenticate({
-        name: login.username,
-        password: login.password,
-      });
-      this.#state = { name: 'held', token: answer.token };
+      const { username: name, password } = login;
+      this.#state = { name: 'held', token: await endpoint.call(AUTHENTICATE, { name, password }) };
     } catch (thrown) {
       const error = toEtcdError(thrown, endpoint.url);
       if (/authentication is not enabled/.test(error.message)) {

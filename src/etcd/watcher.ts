@@ -1,20 +1,20 @@
 /** The rim of the watch core: performs its outputs on a session and turns what comes back into its inputs. */
-import type { IWatchRequest, IWatchResponse } from 'etcd3';
 import { drive, type Random, type Send, sentenceOf } from '../core/index.ts';
 import type { Endpoint, Stream } from './endpoint.ts';
 import { timeoutError, toEtcdError } from './errors.ts';
-import { listPrefix, readSince, toHeader } from './list.ts';
+import { listPrefix, readSince } from './list.ts';
+import { RANGE, WATCH, type WatchAnswer, type WatchRequest } from './messages.ts';
 import type { Session } from './session.ts';
 import type { SavedView, WatchFeed } from './types.ts';
 import { Watch } from './watch.ts';
 import type { WatchInput, WatchOutput } from './watchTypes.ts';
-import { prefixRange, toWatchEvent } from './wire.ts';
+import { prefixRange } from './wire.ts';
 
 /** The one stream that may run, with the attempt that opened it. */
 interface Running {
   readonly attempt: number;
   /** Undefined while it is being opened. */
-  stream: Stream<IWatchRequest> | undefined;
+  stream: Stream<WatchRequest> | undefined;
   endpoint: Endpoint | undefined;
 }
 
@@ -57,7 +57,7 @@ export class Watcher {
         return;
       case 'ask':
         if (output.what === 'probe') void this.#probe(output.attempt, send);
-        else this.#running?.stream?.write({ progress_request: {} });
+        else this.#running?.stream?.write({ type: 'progress' });
         return;
       case 'cancel': {
         const endpoint = this.#running?.endpoint;
@@ -98,10 +98,10 @@ export class Watcher {
   async #probe(attempt: number, send: Send<WatchInput>): Promise<void> {
     const { key } = prefixRange(this.#prefix);
     const read = this.#session.idempotent((endpoint) =>
-      endpoint.kv.range({ key, keys_only: true }),
+      endpoint.call(RANGE, { key, keysOnly: true }),
     );
     const answer = await read.then(
-      ({ header }): WatchInput => ({ type: 'probed', attempt, header: toHeader(header) }),
+      ({ header }): WatchInput => ({ type: 'probed', attempt, header }),
       (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: sentenceOf(error) }),
     );
     send(answer);
@@ -113,9 +113,10 @@ export class Watcher {
     this.#running = running;
     try {
       const endpoint = await this.#session.ready();
+      if (this.#running !== running) return;
       running.endpoint = endpoint;
-      const stream = await endpoint.stream<IWatchRequest, IWatchResponse>(
-        endpoint.watch.watch(),
+      const stream = endpoint.stream(
+        WATCH,
         (response) => this.#response(attempt, endpoint, response, send),
         (error) => {
           if (this.#running !== running) return;
@@ -124,12 +125,8 @@ export class Watcher {
           send({ type: 'failed', attempt, reason: error.message });
         },
       );
-      if (this.#running !== running) {
-        stream.cancel();
-        return;
-      }
       running.stream = stream;
-      stream.write({ create_request: this.#request(from) });
+      stream.write({ type: 'create', ...prefixRange(this.#prefix), startRevision: from });
     } catch (error) {
       if (this.#running !== running) return;
       this.#running = undefined;
@@ -137,44 +134,33 @@ export class Watcher {
     }
   }
 
-  #request(from: number): NonNullable<IWatchRequest['create_request']> {
-    // No fragments: they cost the server 80 times the CPU, and a revision must never come in parts.
-    return {
-      ...prefixRange(this.#prefix),
-      start_revision: String(from),
-      progress_notify: true,
-      prev_kv: false,
-      fragment: false,
-    };
-  }
-
   #response(
     attempt: number,
     endpoint: Endpoint,
-    response: IWatchResponse,
+    response: WatchAnswer,
     send: Send<WatchInput>,
   ): void {
     if (this.#running?.attempt !== attempt) return;
     if (response.canceled) {
       this.#cancel();
-      if (response.compact_revision !== '0') {
+      if (response.compactRevision !== 0) {
         send({ type: 'compacted', attempt });
         return;
       }
       const error = toEtcdError(
-        new Error(response.cancel_reason || 'the watch was cancelled'),
+        new Error(response.cancelReason || 'the watch was cancelled'),
         endpoint.url,
       );
       this.#session.failed(endpoint, error);
       send({ type: 'failed', attempt, reason: error.message });
       return;
     }
-    const header = toHeader(response.header);
+    const { header, events } = response;
     if (response.created) {
       this.#session.answered(endpoint);
       send({ type: 'opened', attempt, header });
-    } else if (response.events.length > 0) {
-      send({ type: 'events', attempt, header, events: response.events.map(toWatchEvent) });
+    } else if (events.length > 0) {
+      send({ type: 'events', attempt, header, events });
     } else {
       send({ type: 'progress', attempt, header });
     }
