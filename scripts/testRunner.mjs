@@ -38,15 +38,23 @@ const QUICK = [
 
 /**
  * Runs all test files but the long ones, or those that `paths` name: files, folders, or a part of a path.
- * Gives the exit status. $HOSTGW_TEST_JOBS says how many run at a time.
+ * Gives the exit status. $HOSTGW_TEST_JOBS says how many run at a time. Types: testRunner.d.mts.
  */
-export async function runTests({ bun, paths = [], env = {} }) {
-  const files = testFiles(paths);
+export async function runTests({
+  bun,
+  paths = [],
+  env = {},
+  root = ROOT,
+  fileMs = FILE_MS,
+  write,
+}) {
+  const print = write ?? ((text) => void process.stdout.write(text));
+  const files = testFiles(root, paths);
   if (files.length === 0) {
     say(`no test file matches ${paths.join(' ')}`);
     return 1;
   }
-  const waiting = jobsOf(files);
+  const waiting = jobsOf(root, files);
   const total = { pass: 0, skipped: [], failed: [] };
   const running = new Set();
   let signal;
@@ -60,11 +68,11 @@ export async function runTests({ bun, paths = [], env = {} }) {
   const worker = async () => {
     while (signal === undefined && waiting.length > 0) {
       const job = waiting.shift();
-      const done = await runJob(bun, job, env, running);
+      const done = await runJob({ bun, root, env, fileMs }, job, running);
       // What a signal cut short says nothing of the code: it is named as not run.
       if (signal !== undefined) cut.push(job);
       else {
-        process.stdout.write(done.text);
+        print(done.text);
         total.pass += done.pass;
         total.skipped.push(...done.skipped);
         total.failed.push(...done.failed);
@@ -77,7 +85,7 @@ export async function runTests({ bun, paths = [], env = {} }) {
     const left = [...cut, ...waiting].flatMap((job) => job.files);
     total.failed.push(`ended by ${signal}; not run to the end: ${left.join(' ')}`);
   }
-  process.stdout.write(summary(total));
+  print(summary(total));
   if (signal !== undefined) return 130;
   return total.failed.length === 0 ? 0 : 1;
 }
@@ -88,18 +96,18 @@ function jobCount() {
   return given >= 1 ? given : Math.min(2 * availableParallelism(), 8);
 }
 
-function testFiles(paths) {
-  const all = readdirSync(join(ROOT, 'test'), { recursive: true })
+function testFiles(root, paths) {
+  const all = readdirSync(join(root, 'test'), { recursive: true })
     .map((name) => join('test', name))
     .filter((path) => path.endsWith('.test.ts'))
     .sort();
   if (paths.length === 0) return all.filter((path) => !path.startsWith('test/long/'));
-  const wanted = paths.map((path) => (existsSync(path) ? relative(ROOT, path) : path));
+  const wanted = paths.map((path) => (existsSync(path) ? relative(root, path) : path));
   return all.filter((file) => wanted.some((path) => file.includes(path)));
 }
 
 /** Files in groups, one process each; those that take longest first. */
-function jobsOf(files) {
+function jobsOf(root, files) {
   const groups = new Map();
   for (const file of files) {
     const quick = QUICK.find((folder) => file.startsWith(`test/${folder}/`));
@@ -114,12 +122,12 @@ function jobsOf(files) {
     return found === -1 ? SLOWEST.length : found;
   };
   // Of one folder the larger files first: they have more tests.
-  const size = ({ files }) => files.reduce((sum, file) => sum + statSync(join(ROOT, file)).size, 0);
+  const size = ({ files }) => files.reduce((sum, file) => sum + statSync(join(root, file)).size, 0);
   return [...groups.values()].sort((a, b) => rank(a) - rank(b) || size(b) - size(a));
 }
 
 /** One process of bun for a group of files; never rejects. */
-function runJob(bun, { name, files }, env, running) {
+function runJob({ bun, root, env, fileMs }, { name, files }, running) {
   const started = performance.now();
   return new Promise((resolve) => {
     const words = ['test', '--timeout', String(TEST_MS), ...files.map((file) => `./${file}`)];
@@ -129,7 +137,7 @@ function runJob(bun, { name, files }, env, running) {
     const [program, ...args] = [...tie, bun, ...words];
     // A process group of its own: what a test started ends with it.
     const child = spawn(program, args, {
-      cwd: ROOT,
+      cwd: root,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
@@ -144,13 +152,13 @@ function runJob(bun, { name, files }, env, running) {
     const timer = setTimeout(() => {
       late = true;
       end(child);
-    }, FILE_MS);
+    }, fileMs);
     running.add(child);
     const done = (status) => {
       clearTimeout(timer);
       running.delete(child);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      const trouble = late ? `not done within ${FILE_MS / 1000} s, killed` : status;
+      const trouble = late ? `not done within ${fileMs / 1000} s, killed` : status;
       resolve(resultOf(name, output, trouble, seconds));
     };
     child.on('error', (error) => done(`cannot be started: ${error.message}`));
