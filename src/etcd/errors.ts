@@ -27,6 +27,7 @@ const SERVER_SAYS: readonly (readonly [RegExp, EtcdErrorKind])[] = [
   [/etcdserver: authentication failed|user name is empty|invalid auth token/, 'authentication'],
   [/etcdserver: (revision of auth store is old|invalid auth management)/, 'authentication'],
   [/etcdserver: permission denied/, 'permission'],
+  [/database space exceeded/, 'no-space'],
   [/required revision has been compacted/, 'compacted'],
   [/etcdserver: server stopped/, 'unreachable'],
 ];
@@ -122,6 +123,8 @@ function sentence(kind: EtcdErrorKind, text: string, url: string): string {
       return `etcd at ${url} has no leader: too few members of the cluster are up or can reach each other`;
     case 'timeout':
       return `etcd at ${url} did not answer in time: it is overloaded, stopped or cut off`;
+    case 'no-space':
+      return `etcd at ${url} is out of space (alarm NOSPACE) and takes no new keys: compact and defragment it, then etcdctl alarm disarm`;
     case 'compacted':
       return `etcd at ${url} has compacted the history that was asked for`;
     case 'other':

@@ -43,6 +43,8 @@ export type WatchFeed =
       /** Decimal; '0' where the answer named none (grpc-proxy). */
       readonly clusterId: string;
       readonly entries: readonly KeyValue[];
+      /** Why it is of another history than what was fed or saved before, so that what it lacks was perhaps never deleted. */
+      readonly otherHistory?: string;
     }
   | { readonly type: 'changes'; readonly revision: number; readonly events: readonly WatchEvent[] }
   | { readonly type: 'freshness'; readonly state: 'live' | 'stale'; readonly reason: string };
@@ -67,6 +69,7 @@ export type EtcdErrorKind =
   | 'permission' // user may not do this
   | 'no-leader' // member without quorum
   | 'timeout'
+  | 'no-space' // the alarm NOSPACE: it takes no writes but deletes
   | 'compacted'
   | 'other';
 

@@ -1,12 +1,13 @@
 /**
  * The watch core: lists, then watches from the list's revision + 1, and after any cut from the last delivered
  * event's revision + 1, never from a header's. A saved view spares the list where a read of the changes since proves it.
- * Any doubt (compaction, another cluster, a revision that went back) means list again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
+ * Any doubt (compaction, another cluster, a revision that went back, a last change that etcd does not know) means list again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
  */
 import { backoffMs, type Core, type Random, type TimerInput } from '../core/index.ts';
+import { Fed, newestOf } from './fed.ts';
 import { provenView } from './resume.ts';
-import type { KeyValue, SavedView, WatchEvent, WatchFeed } from './types.ts';
-import { doubtOf, growthOf, type Live, lastRevision, type State } from './watchState.ts';
+import type { KeyValue, SavedView, WatchEvent } from './types.ts';
+import type { Live, State } from './watchState.ts';
 import {
   type Header,
   quietMs,
@@ -16,20 +17,19 @@ import {
   type WatchInput,
   type WatchOutput,
   type WatchTimes,
+  type Witness,
 } from './watchTypes.ts';
+
+const FOREIGN = "etcd's history is another one: restored from a backup, or set up anew";
 
 export class Watch implements Core<WatchInput, WatchOutput> {
   readonly #times: WatchTimes;
   readonly #random: Random;
   #state: State = { name: 'idle' };
   #attempt = 0;
-  /** Everything up to this revision has been fed; undefined before the first snapshot. */
-  #fed: number | undefined;
-  #clusterId = '0';
+  readonly #fed = new Fed();
   /** What was saved, until it is proven or not. */
   #saved: SavedView | undefined;
-  /** How many keys there are, roughly. */
-  #keys = 0;
   /** Failures in a row, for the backoff. */
   #failures = 0;
   /**
@@ -83,6 +83,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     now: number,
   ): WatchOutput[] {
     const state = this.#state;
+    if (input.type === 'foreign') return this.#foreign(FOREIGN, now);
     if (input.type === 'since') return state.name === 'comparing' ? this.#compared(input, now) : [];
     if (input.type === 'listed') {
       return state.name === 'listing' ? this.#listed(input.header, input.entries, now) : [];
@@ -91,8 +92,8 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     if (input.type === 'compacted') {
       return this.#relist('etcd has compacted the history after our last event', now);
     }
-    const doubt = this.#doubt(input.header);
-    if (doubt !== undefined) return this.#relist(doubt, now);
+    const doubt = this.#fed.doubt(input.header);
+    if (doubt !== undefined) return this.#foreign(doubt, now);
     if (input.type === 'opened')
       return state.name === 'opening' ? this.#opened(state.attempt, now) : [];
     if (state.name !== 'live') return [];
@@ -114,7 +115,9 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     const { revision, witnesses } = this.#saved;
     const attempt = this.#next();
     this.#state = { name: 'comparing', attempt, until: now + this.#times.listMs };
-    return [{ type: 'compare', attempt, from: revision + 1, witnesses }];
+    const newest = newestOf(this.#saved.entries);
+    const witness = newest && { key: newest.key, entry: newest, revision };
+    return [{ type: 'compare', attempt, from: revision + 1, witnesses, witness }];
   }
 
   #compared(since: Since, now: number): WatchOutput[] {
@@ -130,17 +133,18 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #listed(header: Header, entries: readonly KeyValue[], now: number): WatchOutput[] {
-    this.#fed = header.revision;
-    this.#clusterId = header.clusterId;
-    this.#keys = entries.length;
-    const item: WatchFeed = { type: 'snapshot', ...header, entries };
-    return [{ type: 'feed', item }, ...this.#open(header.revision, now)];
+    const item = this.#fed.snapshot(header, entries);
+    return [{ type: 'feed', item }, ...this.#open(header.revision, undefined, now)];
   }
 
-  #open(fed: number, now: number): WatchOutput[] {
+  #reopen(revision: number, now: number): WatchOutput[] {
+    return this.#open(revision, this.#fed.witness, now);
+  }
+
+  #open(fed: number, witness: Witness | undefined, now: number): WatchOutput[] {
     const attempt = this.#next();
     this.#state = { name: 'opening', attempt, until: now + this.#times.openMs };
-    return [{ type: 'open', attempt, from: fed + 1 }];
+    return [{ type: 'open', attempt, from: fed + 1, witness }];
   }
 
   #opened(attempt: number, now: number): WatchOutput[] {
@@ -157,14 +161,11 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #events(live: Live, events: readonly WatchEvent[], now: number): WatchOutput[] {
-    const revision = lastRevision(events, this.#fed ?? 0);
-    if (revision === undefined) return this.#relist('an event came out of order', now);
-    const said = this.#heard(live, now);
-    if (events.length === 0) return said;
-    this.#fed = revision;
+    if (events.length === 0) return this.#heard(live, now);
+    const item = this.#fed.changes(events);
+    if (item === undefined) return this.#relist('an event came out of order', now);
     this.#failures = 0;
-    this.#keys = Math.max(0, this.#keys + growthOf(events));
-    return [{ type: 'feed', item: { type: 'changes', revision, events } }, ...said];
+    return [{ type: 'feed', item }, ...this.#heard(live, now)];
   }
 
   /** The stream gave a sign of life. */
@@ -182,11 +183,11 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     live.probe = undefined;
     live.probeAt = this.#quietUntil(now);
     this.#failures = 0;
-    const doubt = this.#doubt(header);
-    if (doubt !== undefined) return this.#relist(doubt, now);
+    const doubt = this.#fed.doubt(header);
+    if (doubt !== undefined) return this.#foreign(doubt, now);
     const said = this.#say('live', 'etcd answers');
     // The store has moved on, perhaps outside our prefix: only the stream can tell.
-    if (header.revision <= (this.#fed ?? 0)) return said;
+    if (header.revision <= (this.#fed.revision ?? 0)) return said;
     live.owedAt ??= now + this.#patience;
     return [...said, { type: 'ask', attempt: live.attempt, what: 'progress' }];
   }
@@ -205,9 +206,16 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     // A watch that stood for a while has not failed, it was cut: start the backoff anew.
     const stood = state.name === 'live' && now - state.since >= this.#times.backoff.maxMs;
     this.#failures = stood ? 1 : this.#failures + 1;
-    const next = state.name === 'listing' || this.#fed === undefined ? 'begin' : 'open';
+    const next = state.name === 'listing' || this.#fed.revision === undefined ? 'begin' : 'open';
     this.#state = { name: 'waiting', until: now + this.#backoff(), next };
     return this.#say('stale', reason);
+  }
+
+  /** What we have is of another history: the whole new one, marked as such. */
+  #foreign(reason: string, now: number): WatchOutput[] {
+    this.#fed.disown(reason);
+    this.#saved = undefined;
+    return this.#relist(reason, now);
   }
 
   /** What we have may be wrong: a whole new list, after a pause if there was a list just before. */
@@ -229,8 +237,8 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     if (state.name === 'idle' || now < (this.deadline ?? Infinity)) return [];
     switch (state.name) {
       case 'waiting':
-        return state.next === 'open' && this.#fed !== undefined
-          ? this.#open(this.#fed, now)
+        return state.next === 'open' && this.#fed.revision !== undefined
+          ? this.#reopen(this.#fed.revision, now)
           : this.#begin(now);
       case 'comparing':
         return this.#failed('what has changed in etcd did not arrive in time', now);
@@ -247,10 +255,10 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #liveTimer(live: Live, now: number): WatchOutput[] {
-    if (live.owedAt !== undefined && now >= live.owedAt && this.#fed !== undefined) {
+    if (live.owedAt !== undefined && now >= live.owedAt && this.#fed.revision !== undefined) {
       this.#patience = Math.min(this.#patience * 2, this.#times.owedMaxMs);
       const cancel: WatchOutput = { type: 'cancel', attempt: live.attempt, stalled: true };
-      return [cancel, ...this.#open(this.#fed, now)];
+      return [cancel, ...this.#reopen(this.#fed.revision, now)];
     }
     if (live.probe !== undefined && now >= live.probe.missedAt) {
       return this.#missed('etcd did not answer a read in time', now);
@@ -261,10 +269,6 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     return [{ type: 'ask', attempt, what: 'probe' }];
   }
 
-  #doubt(header: Header): string | undefined {
-    return doubtOf(header, this.#clusterId, this.#fed ?? 0);
-  }
-
   #say(state: 'live' | 'stale', reason: string): WatchOutput[] {
     if (this.#freshness === state) return [];
     this.#freshness = state;
@@ -272,7 +276,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #quietUntil(now: number): number {
-    return now + quietMs(this.#times, this.#keys);
+    return now + quietMs(this.#times, this.#fed.keys);
   }
 
   #isCurrent(attempt: number): boolean {

@@ -1,6 +1,5 @@
-/** The states of the watch core, and what it reads out of events and headers. */
+/** The states of the watch core, and what it reads out of events. */
 import type { WatchEvent } from './types.ts';
-import type { Header } from './watchTypes.ts';
 
 export type State =
   | { readonly name: 'idle' }
@@ -45,11 +44,4 @@ export function growthOf(events: readonly WatchEvent[]): number {
     else if (event.entry.createRevision === event.entry.modRevision) growth += 1;
   }
   return growth;
-}
-
-/** Why an answer cannot come from the history that was fed up to `fed`. */
-export function doubtOf(header: Header, clusterId: string, fed: number): string | undefined {
-  if (header.clusterId !== '0' && clusterId !== '0' && header.clusterId !== clusterId)
-    return 'another etcd cluster answers';
-  return header.revision < fed ? "etcd's revision went back" : undefined;
 }

@@ -22,6 +22,13 @@ export interface Since {
 }
 
 /** Every answer carries the attempt number of the request that it answers; an answer to an older one is dropped. */
+/** A key as it was at a revision that has been fed or saved; undefined: it was not there. */
+export interface Witness {
+  readonly key: string;
+  readonly entry: KeyValue | undefined;
+  readonly revision: number;
+}
+
 export type WatchInput =
   | { readonly type: 'start'; readonly saved?: SavedView | undefined }
   | ({ readonly type: 'since'; readonly attempt: number } & Since)
@@ -41,6 +48,8 @@ export type WatchInput =
   /** The stream is alive; its header is no proof that events up to there have arrived (etcd 3.4). */
   | { readonly type: 'progress'; readonly attempt: number; readonly header: Header }
   | { readonly type: 'probed'; readonly attempt: number; readonly header: Header }
+  /** The witness says that this etcd's history is not the one that was fed or saved. */
+  | { readonly type: 'foreign'; readonly attempt: number }
   /** The events asked for are gone from etcd's history. */
   | { readonly type: 'compacted'; readonly attempt: number }
   | { readonly type: 'failed'; readonly attempt: number; readonly reason: string };
@@ -53,8 +62,15 @@ export type WatchOutput =
       readonly attempt: number;
       readonly from: number;
       readonly witnesses: readonly string[];
+      readonly witness: Witness | undefined;
     }
-  | { readonly type: 'open'; readonly attempt: number; readonly from: number }
+  /** With a witness: only if it is found as it was; else `foreign`, or `compacted` where that cannot be known any more. */
+  | {
+      readonly type: 'open';
+      readonly attempt: number;
+      readonly from: number;
+      readonly witness: Witness | undefined;
+    }
   /** progress: ask the stream of this attempt for a sign of life. probe: a cheap read, answered by `probed` or `failed`. */
   | { readonly type: 'ask'; readonly attempt: number; readonly what: 'progress' | 'probe' }
   /** End the stream of this attempt. `stalled`: it was silent when it owed something, so its endpoint is suspect. */

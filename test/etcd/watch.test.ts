@@ -74,6 +74,26 @@ describe('the watch core', () => {
     assert.deepEqual(scene.in({ type: 'opened', attempt: 3, header: at(95) }), ['live']);
   });
 
+  test('goes on only where etcd knows its last change; a history that does not is listed and marked', () => {
+    const scene = Scene.live();
+    scene.in({ type: 'events', attempt: 2, header: at(7), events: [put(7)] });
+    scene.in({ type: 'failed', attempt: 2, reason: 'cut' });
+    scene.now = scene.watch.deadline ?? 0;
+    const [open] = scene.watch.handle({ type: 'timer' }, scene.now);
+    assert.ok(open?.type === 'open');
+    assert.deepEqual(open.witness, { key: '/k', entry: put(7).entry, revision: 7 });
+    // Restored from a backup: the same id, and more writes since than were lost.
+    assert.deepEqual(scene.in({ type: 'foreign', attempt: open.attempt }), [
+      `cancel#${open.attempt}`,
+    ]);
+    assert.deepEqual(scene.wake(), ['list#4']);
+    const listed = { type: 'listed', attempt: 4, header: at(40), entries: [] } as const;
+    const [fed] = scene.watch.handle(listed, scene.now);
+    assert.ok(fed?.type === 'feed' && fed.item.type === 'snapshot');
+    assert.match(fed.item.otherHistory ?? '', /restored from a backup/);
+    assert.deepEqual(scene.in({ type: 'opened', attempt: 5, header: at(40) }), ['live']);
+  });
+
   test('feeds several events of one revision, and refuses one that it has fed', () => {
     const scene = Scene.live();
     const events = [put(6, '/a'), put(6, '/b')];

@@ -10,7 +10,7 @@ import type {
   WatchFeed,
 } from '../../src/etcd/index.ts';
 import { Watch } from '../../src/etcd/watch.ts';
-import type { Header, WatchInput, WatchOutput } from '../../src/etcd/watchTypes.ts';
+import type { Header, WatchInput, WatchOutput, Witness } from '../../src/etcd/watchTypes.ts';
 import type { SimCluster } from './simCluster.ts';
 import type { SimEtcd, SimKey } from './simEtcd.ts';
 import { type CallName, type LineState, reasonOf, SimLine } from './simLine.ts';
@@ -129,7 +129,7 @@ export class SimSession implements Etcd {
           return this.#compared(output, prefix, send);
         case 'open':
           this.#stream = undefined;
-          return this.#open(output.attempt, output.from, send, (opened) => {
+          return this.#open(output, send, (opened) => {
             if (signal.aborted) return;
             this.#stream = opened;
             pump();
@@ -222,21 +222,39 @@ export class SimSession implements Etcd {
   }
 
   #open(
-    attempt: number,
-    from: number,
+    { attempt, from, witness }: Extract<WatchOutput, { type: 'open' }>,
     send: Send<WatchInput>,
     opened: (stream: Stream) => void,
   ): void {
     const open = this.line.call('watch', () => {
       const { compacted, term } = this.#cluster;
-      return { header: this.#header, term, gone: from <= compacted };
+      const foreign = from > compacted && !this.#knows(witness);
+      return { header: this.#header, term, gone: from <= compacted, foreign };
     });
     open.then(
-      ({ header, term, gone }) => {
+      ({ header, term, gone, foreign }) => {
+        if (foreign) return send({ type: 'foreign', attempt });
         send(gone ? { type: 'compacted', attempt } : { type: 'opened', attempt, header });
         if (!gone) opened({ attempt, term, next: from, fault: undefined });
       },
       (error: unknown) => send(failure(attempt, error)),
+    );
+  }
+
+  /** Whether the key was then as the witness says. */
+  #knows(witness: Witness | undefined): boolean {
+    if (witness === undefined) return true;
+    const { key, entry, revision } = witness;
+    const before = this.#cluster.since(0, key).filter((event) => {
+      const at = event.type === 'put' ? event.entry : event;
+      return at.key === key && at.modRevision <= revision;
+    });
+    const last = before.at(-1);
+    const found = last?.type === 'put' ? last.entry : undefined;
+    return (
+      this.#cluster.store.revision >= revision &&
+      found?.modRevision === entry?.modRevision &&
+      found?.value === entry?.value
     );
   }
 

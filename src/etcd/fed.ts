@@ -1,0 +1,79 @@
+/**
+ * What a watch has fed: up to which revision, of which history. A cluster that was restored from a backup has the same id
+ * and soon a higher revision; but at the revision of the change that we saw last, something else happened there.
+ */
+import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
+import { growthOf, lastRevision } from './watchState.ts';
+import type { Header, Witness } from './watchTypes.ts';
+
+export class Fed {
+  /** Everything up to this revision has been fed; undefined before the first snapshot. */
+  #revision: number | undefined;
+  #clusterId = '0';
+  /** The key that was changed last. */
+  #touched: Pick<Witness, 'key' | 'entry'> | undefined;
+  /** Why the next snapshot is of another history. */
+  #otherHistory: string | undefined;
+  #keys = 0;
+
+  get revision(): number | undefined {
+    return this.#revision;
+  }
+
+  /** How many keys there are, roughly. */
+  get keys(): number {
+    return this.#keys;
+  }
+
+  /** What etcd must still know if its history is ours. */
+  get witness(): Witness | undefined {
+    return this.#touched && { ...this.#touched, revision: this.#revision ?? 0 };
+  }
+
+  /** From now on what was fed is of another history than what etcd holds. */
+  disown(reason: string): void {
+    this.#otherHistory ??= reason;
+  }
+
+  /** Takes a whole view; gives what to feed. */
+  snapshot(header: Header, entries: readonly KeyValue[]): WatchFeed {
+    this.#revision = header.revision;
+    this.#clusterId = header.clusterId;
+    this.#keys = entries.length;
+    const newest = newestOf(entries);
+    this.#touched = newest && { key: newest.key, entry: newest };
+    const otherHistory = this.#otherHistory;
+    this.#otherHistory = undefined;
+    const item = { type: 'snapshot', ...header, entries } as const;
+    return otherHistory === undefined ? item : { ...item, otherHistory };
+  }
+
+  /** Takes what came next; gives what to feed, or undefined if it does not follow. */
+  changes(events: readonly WatchEvent[]): WatchFeed | undefined {
+    const revision = lastRevision(events, this.#revision ?? 0);
+    const last = events.at(-1);
+    if (revision === undefined || last === undefined) return undefined;
+    this.#touched =
+      last.type === 'put'
+        ? { key: last.entry.key, entry: last.entry }
+        : { key: last.key, entry: undefined };
+    this.#revision = revision;
+    this.#keys = Math.max(0, this.#keys + growthOf(events));
+    return { type: 'changes', revision, events };
+  }
+
+  /** Why an answer with this header cannot come from the history that was fed. */
+  doubt(header: Header): string | undefined {
+    if (header.clusterId !== '0' && this.#clusterId !== '0' && header.clusterId !== this.#clusterId)
+      return 'another etcd cluster answers';
+    return header.revision < (this.#revision ?? 0) ? "etcd's revision went back" : undefined;
+  }
+}
+
+/** The key that was put last; undefined: there is none. */
+export function newestOf(entries: readonly KeyValue[]): KeyValue | undefined {
+  let newest: KeyValue | undefined;
+  for (const entry of entries)
+    if (newest === undefined || entry.modRevision > newest.modRevision) newest = entry;
+  return newest;
+}
