@@ -2,7 +2,7 @@
 import { RANGE, TXN } from './messages.ts';
 import type { Session } from './session.ts';
 import { EtcdError, type KeyValue } from './types.ts';
-import type { Header, Since } from './watchTypes.ts';
+import type { Header, Since, Witness } from './watchTypes.ts';
 import { prefixRange } from './wire.ts';
 
 /** Keys a page: a page of leases is then about 2 MB. */
@@ -34,6 +34,28 @@ export async function listPrefix(session: Session, prefix: string): Promise<List
     for (const entry of page.entries) entries.push(entry);
     if (page.nextKey === undefined) return { header, entries };
     key = page.nextKey;
+  }
+}
+
+/** Whether etcd has this history; undefined: it has forgotten it. A revision that it has not come to is of another one. */
+export async function isOneHistory(
+  session: Session,
+  { key, entry, revision }: Witness,
+): Promise<boolean | undefined> {
+  try {
+    const { entries } = await session.idempotent((endpoint) =>
+      endpoint.call(RANGE, { key: Buffer.from(key), revision }),
+    );
+    const [found] = entries;
+    return (
+      found?.createRevision === entry?.createRevision &&
+      found?.modRevision === entry?.modRevision &&
+      found?.value === entry?.value
+    );
+  } catch (error) {
+    if (error instanceof EtcdError && error.kind === 'compacted') return undefined;
+    if (error instanceof EtcdError && /future revision/.test(error.message)) return false;
+    throw error;
   }
 }
 

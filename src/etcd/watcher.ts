@@ -2,7 +2,7 @@
 import { drive, type Random, type Send, sentenceOf } from '../core/index.ts';
 import type { Endpoint, Stream } from './endpoint.ts';
 import { timeoutError, toEtcdError } from './errors.ts';
-import { listPrefix, readSince } from './list.ts';
+import { isOneHistory, listPrefix, readSince } from './list.ts';
 import { RANGE, WATCH, type WatchAnswer, type WatchRequest } from './messages.ts';
 import type { Session } from './session.ts';
 import type { SavedView, WatchFeed } from './types.ts';
@@ -53,7 +53,7 @@ export class Watcher {
         void this.#compare(output, send);
         return;
       case 'open':
-        void this.#open(output.attempt, output.from, send);
+        void this.#open(output, send);
         return;
       case 'ask':
         if (output.what === 'probe') void this.#probe(output.attempt, send);
@@ -84,11 +84,17 @@ export class Watcher {
   }
 
   async #compare(
-    { attempt, from, witnesses }: Extract<WatchOutput, { type: 'compare' }>,
+    { attempt, from, witnesses, witness }: Extract<WatchOutput, { type: 'compare' }>,
     send: Send<WatchInput>,
   ): Promise<void> {
-    const answer = await readSince(this.#session, this.#prefix, from, witnesses).then(
-      (since): WatchInput => ({ type: 'since', attempt, ...since }),
+    const read = async (): Promise<WatchInput> => {
+      if (witness && (await isOneHistory(this.#session, witness)) === false)
+        return { type: 'foreign', attempt };
+      const since = await readSince(this.#session, this.#prefix, from, witnesses);
+      return { type: 'since', attempt, ...since };
+    };
+    const answer = await read().then(
+      (input) => input,
       (error: unknown): WatchInput => ({ type: 'failed', attempt, reason: sentenceOf(error) }),
     );
     send(answer);
@@ -107,11 +113,20 @@ export class Watcher {
     send(answer);
   }
 
-  async #open(attempt: number, from: number, send: Send<WatchInput>): Promise<void> {
+  async #open(
+    { attempt, from, witness }: Extract<WatchOutput, { type: 'open' }>,
+    send: Send<WatchInput>,
+  ): Promise<void> {
     this.#cancel();
     const running: Running = { attempt, stream: undefined, endpoint: undefined };
     this.#running = running;
     try {
+      const known = witness === undefined || (await isOneHistory(this.#session, witness));
+      if (this.#running !== running) return;
+      if (known !== true) {
+        this.#running = undefined;
+        return send({ type: known === false ? 'foreign' : 'compacted', attempt });
+      }
       const endpoint = await this.#session.ready();
       if (this.#running !== running) return;
       running.endpoint = endpoint;
