@@ -1,6 +1,6 @@
 /**
  * What is known of this host's links, to tell a device that is down from a gateway that is off-link: IPv4 has one errno
- * for both. Between a hint that links changed and the next telling of them nothing is certain, for a second at most.
+ * for both. Between a hint that links changed and the next telling of them nothing is certain, for ten seconds at most.
  */
 
 /** As far as routes need it. */
@@ -14,7 +14,8 @@ export interface DeviceLink {
 /** unsure: it may have changed since. unknown: nobody tells of links. */
 export type LinkState = 'up' | 'down' | 'gone' | 'unsure' | 'unknown';
 
-const UNSURE_MS = 1000;
+/** Longer than a busy machine takes to read its links: until then a route says nothing new of itself. */
+const UNSURE_MS = 10_000;
 
 export class Links {
   #links: ReadonlyMap<number, DeviceLink> | undefined;
