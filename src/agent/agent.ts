@@ -4,25 +4,21 @@
  */
 
 import type { AgentOptions, NetworkConfig } from '../config/index.ts';
-import { sentenceOf } from '../core/index.ts';
 import type { Address } from '../ip/index.ts';
 import { type BookChanges, type HeldSubnet, type OwnStatus, subnetsText } from '../lease/index.ts';
 import { Crowd } from './crowd.ts';
 import { type Condition, Health } from './health.ts';
 import { HostSide } from './hostSide.ts';
+import { HostUnusable } from './hostUnusable.ts';
 import { LeaseSide } from './leaseSide.ts';
+import { recall } from './memory.ts';
 import type { AgentPorts } from './ports.ts';
 import { RouteSide } from './routeSide.ts';
 import { awaitUplink, firstAddress, sourceTrouble, type Uplink } from './uplink.ts';
 
-/** This host cannot run an agent until somebody changes something; the sentence says what. */
-export class HostUnusable extends Error {
-  override readonly name = 'HostUnusable';
-}
-
 const UNTRIED = 'firewall and subnet file have not been tried yet';
 /** What lease and peers are, they have said themselves; the end of the setup is `ready`. */
-const UNSAID: ReadonlySet<string> = new Set(['lease', 'peers', 'setup']);
+const UNSAID: ReadonlySet<string> = new Set(['lease', 'view', 'peers', 'setup']);
 
 /** The conditions that READY waits for. */
 const NEEDED = new Set(['lease', 'subnet-file']);
@@ -81,6 +77,7 @@ export class Agent {
     );
     sides.lease.start();
     await aborted(this.#signal);
+    await sides.lease.close();
   }
 
   /** The operator's word that a mass loss is meant. */
@@ -114,28 +111,14 @@ export class Agent {
 
   async #leaseOptions(uplink: Uplink): Promise<ConstructorParameters<typeof LeaseSide>[1]> {
     const { host, log } = this.#ports;
-    const [loaded, previous, identity] = await Promise.all([
-      host.loadState().catch((error: unknown) => {
-        throw new HostUnusable(
-          `the state in ${this.#options.stateDir} cannot be read: ${sentenceOf(error)}`,
-        );
-      }),
-      host.previousSubnets(),
-      host.identity(),
-    ]);
-    if (loaded.kind === 'damaged') {
-      const where =
-        loaded.movedTo === undefined ? 'it stays where it is' : `set aside as ${loaded.movedTo}`;
-      log.warn(`${loaded.reason}: ${where}`);
-    }
+    const { identity, ...memory } = await recall(host, log, this.#options);
     const { etcdPrefix, leaseTtlSeconds: ttlSeconds, renewMarginMs, lostSubnet } = this.#options;
     return {
       etcdPrefix,
       ttlSeconds,
       renewMarginMs,
       lost: lostSubnet,
-      state: loaded.kind === 'state' ? loaded.state : undefined,
-      previous,
+      ...memory,
       // Cloned machines share their identity, and so would always try the same subnets first.
       seed: `${identity} ${firstAddress(uplink)}`,
       signal: this.#signal,
@@ -177,9 +160,16 @@ export class Agent {
         },
         configTrouble: (sentence) => this.#condition('config', sentence, false),
         warning: (sentence) => log.warn(sentence),
+        stale: (sentence) => {
+          if (sentence !== undefined) log.info(sentence);
+          this.#condition('view', sentence, true);
+        },
+        expected: (own) => this.#config && host.prepare(own, this.#config),
         held: (held) => void this.#hold(held),
         own: (status, sentence) => this.#own(status, sentence),
         unsaved: (reason) => this.#condition('state', reason && this.#unsavedText(reason), false),
+        viewUnsaved: (reason) =>
+          this.#condition('view-file', reason && this.#viewUnsavedText(reason), false),
         freshness: (state, reason) =>
           this.#condition('etcd', state === 'live' ? undefined : reason, true),
       },
@@ -278,6 +268,10 @@ export class Agent {
 
   #unsavedText(reason: string): string {
     return `the state in ${this.#options.stateDir} cannot be saved, so that a restart must find our subnet by its address: ${reason}`;
+  }
+
+  #viewUnsavedText(reason: string): string {
+    return `the view in ${this.#options.stateDir} cannot be saved, so that a start without etcd would begin with an older one: ${reason}`;
   }
 
   #statusText(): string {

@@ -31,6 +31,8 @@ export class Carrier {
   /** Settles when the change of the firewall that waits has been made. */
   #firewallDue: Promise<void> | undefined;
   #firewallTried = false;
+  /** Others may be told of the subnet. */
+  #told = false;
 
   constructor(ports: AgentPorts, options: CarrierOptions, health: Health) {
     this.#ports = ports;
@@ -53,12 +55,21 @@ export class Carrier {
     void this.#firewallSoon();
   }
 
+  /** Has the firewall let the subnet through already: it is expected to be held, and nobody is told yet. */
+  prepare(lease: HeldSubnet, config: NetworkConfig): void {
+    this.#held = { lease, carried: carriedBy(lease, config) };
+    void this.#firewallSoon();
+  }
+
   /** Makes the host carry the subnet. Resolves when all was tried. */
   async hold(lease: HeldSubnet, config: NetworkConfig): Promise<void> {
-    this.#held = { lease, carried: carriedBy(lease, config) };
+    const carried = carriedBy(lease, config);
+    const prepared = this.#firewallTried && same(this.#held?.carried, carried);
+    this.#held = { lease, carried };
+    this.#told = true;
     // The guard before the way that it guards, and both before the file: whoever starts Docker by that
     // finds the way in open to peers and shut to others.
-    await this.#firewallSoon();
+    await (prepared ? this.#firewallDue : this.#firewallSoon());
     await this.again();
   }
 
@@ -127,7 +138,7 @@ export class Carrier {
 
   async #writeSubnetFile(): Promise<void> {
     const held = this.#held;
-    if (held === undefined) return;
+    if (held === undefined || !this.#told) return;
     const { ipMasq, subnetFile, uplink } = this.#options;
     try {
       const { mtu } = uplink();
@@ -141,6 +152,11 @@ export class Carrier {
 }
 
 type Carried = Pick<SubnetFile, 'v4' | 'v6'>;
+
+const same = (a: Carried | undefined, b: Carried): boolean => textOf(a) === textOf(b);
+
+const textOf = (carried: Carried | undefined): string =>
+  [carried?.v4, carried?.v6].map((one) => `${one?.network.text} ${one?.subnet.text}`).join();
 
 function carriedBy({ subnet, subnet6 }: HeldSubnet, { v4, v6 }: NetworkConfig): Carried {
   return {

@@ -6,9 +6,10 @@ import type { AgentOptions } from '../config/index.ts';
 import { type Cancel, type Log, sentenceOf, systemClock } from '../core/index.ts';
 import { type Etcd, openEtcd } from '../etcd/index.ts';
 import { type HostFacts, subnetFileSays } from '../host/index.ts';
-import { loadState, type OwnStatus } from '../lease/index.ts';
+import { loadState, loadView, type OwnStatus } from '../lease/index.ts';
 import { openRouteDriver, type Rehearsal, type RouteReport, rehearse } from '../route/index.ts';
-import { Agent, HostUnusable } from './agent.ts';
+import { Agent } from './agent.ts';
+import { HostUnusable } from './hostUnusable.ts';
 import { type PeerNews, planLines } from './planText.ts';
 import type { AgentPorts, HostPort } from './ports.ts';
 import {
@@ -210,6 +211,8 @@ function readingHost(options: AgentOptions, host: HostPort, notes: Notes): HostP
     },
     loadState: () => loadState(options.stateDir, 'leave'),
     saveState: async () => {},
+    loadView: () => loadView(options.stateDir, options.etcdPrefix, 'leave'),
+    saveView: async () => {},
     async writeSubnetFile(file) {
       const same = await subnetFileSays(options.subnetFile, file);
       if (!same) notes.files.add(options.subnetFile);

@@ -105,6 +105,11 @@ export class HostSide {
     this.#carrier.setGateways(gateways);
   }
 
+  /** Opens the way to a subnet that is expected to be held. */
+  prepare(lease: HeldSubnet, config: NetworkConfig): void {
+    this.#carrier.prepare(lease, config);
+  }
+
   /** Makes the host carry the subnet. Resolves when all was tried. */
   hold(lease: HeldSubnet, config: NetworkConfig): Promise<void> {
     return this.#carrier.hold(lease, config);

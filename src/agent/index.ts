@@ -1,4 +1,4 @@
 /** The agent: all rooms together. */
-export { HostUnusable } from './agent.ts';
 export { dryRun, NoPlan } from './dryRun.ts';
+export { HostUnusable } from './hostUnusable.ts';
 export { OtherAgent, runAgent } from './start.ts';

@@ -2,16 +2,19 @@
  * The lease side of the agent: turns the watch's feed into the network config, believed routes and our own subnet.
  * It decides nothing itself but which config counts.
  */
-import type { NetworkConfig } from '../config/index.ts';
 import type { Send } from '../core/index.ts';
-import type { KeyValue, WatchEvent, WatchFeed } from '../etcd/index.ts';
+import type { WatchEvent, WatchFeed } from '../etcd/index.ts';
 import {
   type BookChanges,
-  type ConfigState,
+  Departed,
+  type DiskView,
   fits,
   type HeldSubnet,
+  heldByDisk,
   type JudgeContext,
+  type LeaseFeed,
   LeaseView,
+  namesUs,
   type OwnInput,
   type OwnStatus,
   PeerBook,
@@ -19,11 +22,17 @@ import {
   type Surroundings,
   subnetsOf,
 } from '../lease/index.ts';
-import { configStateOf } from './configState.ts';
+import { bootText, silenceText } from './diskText.ts';
 import { History } from './history.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
+import { CountingConfig } from './networkConfig.ts';
 import { runOwn } from './ownSide.ts';
 import type { AgentPorts } from './ports.ts';
+import { Strays } from './strays.ts';
+import { ViewSide } from './viewSide.ts';
+
+/** So long etcd's word on our own key is waited for before the disk's counts. */
+const WORD_MS = 500;
 
 export class LeaseSide {
   readonly #ports: AgentPorts;
@@ -33,15 +42,16 @@ export class LeaseSide {
   readonly #subnetsPrefix: string;
   readonly #view: LeaseView;
   readonly #book = new PeerBook();
+  readonly #departed = new Departed();
+  readonly #strays = new Strays();
   readonly #own: Send<OwnInput>;
-  /** The text of the config key; undefined: there is none. */
-  #configText: string | undefined;
+  readonly #config: CountingConfig;
+  readonly #disk: ViewSide;
   readonly #history = new History();
   /** The snapshot that is being taken in is not of the history that we knew. */
   #strange = false;
-  /** The config that counts; kept while a later one is missing, invalid or without our subnet. */
-  #config: NetworkConfig | undefined;
   #held: HeldSubnet | undefined;
+  #status: OwnStatus = 'waiting';
   /**
    * Our own key: the one that the disk names, then the one that we ask for and hold. The watch shows it before any answer
    * says that it is ours, perhaps with an address that we no longer have: it is no peer's all the same.
@@ -68,6 +78,18 @@ export class LeaseSide {
     this.#configKey = `${options.etcdPrefix}/config`;
     this.#subnetsPrefix = `${options.etcdPrefix}/subnets/`;
     this.#view = new LeaseView(this.#subnetsPrefix);
+    this.#config = new CountingConfig(this.#configKey);
+    this.#disk = new ViewSide(
+      ports,
+      options,
+      () => ({
+        witnesses: this.#witnesses,
+        config: this.#config.text,
+        departed: this.#departed.texts,
+        confirmed: this.#confirmed,
+      }),
+      (reason) => events.viewUnsaved(reason),
+    );
     this.#own = runOwn(ports, options, {
       // On disk before it is in etcd: so this comes before the watch can show the key.
       asking: (name) => this.#claim(name),
@@ -75,10 +97,13 @@ export class LeaseSide {
         this.#held = lease;
         this.#claim(lease.name);
         events.held(lease);
+        const statuses = this.#strays.release(lease.name);
+        if (statuses.length > 0) this.#tell({ routes: [], statuses });
       },
       status: (status, sentence) => {
         // What we asked for is another's, and nothing else is free.
         if (status === 'full') this.#claim(undefined);
+        this.#status = status;
         if (this.#unsaid !== undefined) this.#unsaid.push({ status, sentence });
         else events.own(status, sentence);
       },
@@ -102,8 +127,55 @@ export class LeaseSide {
 
   /** Starts watching etcd; everything else follows from that. */
   start(): void {
-    const { etcdPrefix, signal } = this.#options;
-    this.#ports.etcd.watch(`${etcdPrefix}/`, (item) => this.#feed(item), signal);
+    const { etcdPrefix, disk, signal } = this.#options;
+    if (disk !== undefined) this.#boot(disk);
+    const saved = disk?.whole === true ? disk : undefined;
+    this.#ports.etcd.watch(`${etcdPrefix}/`, (item) => this.#feed(item), signal, saved);
+  }
+
+  /** Saves what is not on disk yet; for the end. */
+  close(): Promise<void> {
+    return this.#disk.close();
+  }
+
+  /** The view on disk counts until etcd speaks: for peers at once, for our own subnet after a moment. */
+  #boot(disk: DiskView): void {
+    const { revision } = disk;
+    this.#history.snapshot(revision, disk.entries, this.#witnesses);
+    this.#departed.restore(disk.departed);
+    if (this.#config.restore(disk.config)) this.#useConfig();
+    const entries = disk.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
+    this.#tell(this.#apply({ type: 'snapshot', revision, entries }));
+    this.#events.stale(bootText(disk, entries.length));
+    const own = this.#ownByDisk;
+    if (own !== undefined) this.#events.expected(own);
+    const { clock } = this.#ports;
+    const cancel = clock.at(clock.now() + WORD_MS, () => this.#holdByDisk(disk));
+    this.#options.signal.addEventListener('abort', cancel, { once: true });
+  }
+
+  #holdByDisk(disk: DiskView): void {
+    const { config } = this.#config;
+    if (this.#held !== undefined || config === undefined || this.#ownByDisk === undefined) return;
+    if (!this.#complete) {
+      this.#own({ type: 'config', config: { kind: 'valid', config } });
+      this.#tellOwn();
+    }
+    const why = this.#complete ? 'etcd does not have it' : 'etcd has not answered';
+    const wall = this.#ports.clock.wall();
+    const reason = silenceText(disk, this.#options.ttlSeconds, wall, why);
+    this.#own({ type: 'silent', reason });
+  }
+
+  /** The subnet that the state on disk says we hold, if the config that counts contains it. */
+  get #ownByDisk(): HeldSubnet | undefined {
+    const own = heldByDisk(this.#options.state, undefined, this.#here);
+    return own && this.#config.config && fits(this.#config.config, own) ? own : undefined;
+  }
+
+  /** Whether etcd shows our own key as ours. */
+  get #confirmed(): boolean {
+    return this.#status === 'held' && this.#view.leases.has(this.#held?.name ?? '');
   }
 
   setAddresses(here: PublicAddresses): void {
@@ -124,38 +196,49 @@ export class LeaseSide {
   }
 
   #feed(item: WatchFeed): void {
-    if (item.type === 'freshness') return this.#events.freshness(item.state, item.reason);
+    if (item.type === 'freshness') {
+      this.#disk.freshness(item.state);
+      return this.#events.freshness(item.state, item.reason);
+    }
     const said: { status: OwnStatus; sentence: string }[] = [];
     this.#unsaid = said;
     this.#take(item);
-    this.#own({ type: 'view', revision: item.revision, leases: this.#view.leases });
+    const [{ leases }, { subnets: departed }] = [this.#view, this.#departed];
+    this.#own({ type: 'view', revision: item.revision, leases, departed });
     this.#unsaid = undefined;
     for (const one of said)
       if (one.status !== 'waiting' || one === said.at(-1))
         this.#events.own(one.status, one.sentence);
+    this.#disk.take(item);
   }
 
   #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
     const { revision } = item;
     if (item.type === 'snapshot') {
-      this.#strange = this.#history.snapshot(revision, item.entries, this.#witnesses);
-      this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey));
+      const contradicted = this.#history.snapshot(revision, item.entries, this.#witnesses);
+      this.#strange = contradicted || item.otherHistory !== undefined;
+      this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey)?.value);
       // The config has a say in which addresses count.
       if (!this.#complete) this.#tellOwn();
       const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
+      if (!this.#complete) this.#events.stale(undefined);
       this.#complete = true;
-      this.#tell(this.#book.apply(this.#view.apply({ type: 'snapshot', revision, entries })));
+      this.#tell(this.#apply({ type: 'snapshot', revision, entries }));
       this.#strange = false;
     } else {
       this.#history.changes(revision, item.events, this.#witnesses);
-      for (const event of item.events) {
-        const { key } = event.type === 'put' ? event.entry : event;
-        if (key === this.#configKey)
-          this.#takeConfig(event.type === 'put' ? event.entry : undefined);
-      }
-      const events = item.events.filter((event) => this.#isLease(event));
-      this.#tell(this.#book.apply(this.#view.apply({ type: 'changes', revision, events })));
+      for (const event of item.events)
+        if (keyOf(event) === this.#configKey)
+          this.#takeConfig(event.type === 'put' ? event.entry.value : undefined);
+      const events = item.events.filter((event) => keyOf(event).startsWith(this.#subnetsPrefix));
+      this.#tell(this.#apply({ type: 'changes', revision, events }));
     }
+  }
+
+  #apply(feed: LeaseFeed): BookChanges {
+    const changes = this.#view.apply(feed);
+    this.#departed.note(changes);
+    return this.#book.apply(changes);
   }
 
   /** The keys that tell one history of etcd from another. */
@@ -163,38 +246,25 @@ export class LeaseSide {
     return [this.#configKey, ...(this.#ours ? [this.#subnetsPrefix + this.#ours.name] : [])];
   }
 
-  #isLease(event: WatchEvent): boolean {
-    const { key } = event.type === 'put' ? event.entry : event;
-    return key.startsWith(this.#subnetsPrefix);
+  #takeConfig(text: string | undefined): void {
+    const news = this.#config.take(text, this.#held);
+    if (news === undefined) return;
+    if (news.changed) this.#useConfig();
+    this.#events.configTrouble(news.trouble);
+    this.#own({ type: 'config', config: news.state });
   }
 
-  #takeConfig(entry: KeyValue | undefined): void {
-    const text = entry?.value;
-    if (text !== undefined && text === this.#configText) return;
-    this.#configText = text;
-    const state = configStateOf(text);
-    const trouble = this.#accept(state);
-    this.#events.configTrouble(trouble);
-    this.#own({ type: 'config', config: state });
-  }
-
-  /** Lets a config count, or says why the one before goes on to. */
-  #accept(state: ConfigState): string | undefined {
-    if (state.kind === 'missing')
-      return this.#config && `etcd key ${this.#configKey} is gone: everything stays as it is`;
-    if (state.kind === 'invalid')
-      return `the network config in etcd key ${this.#configKey} is wrong: ${state.reason}`;
-    if (this.#held !== undefined && !fits(state.config, this.#held))
-      return `the network config in etcd key ${this.#configKey} no longer contains our subnet ${this.#held.subnet?.text ?? this.#held.name}: everything stays as it is until a restart`;
-    this.#config = state.config;
-    this.#events.config(state.config);
+  #useConfig(): void {
+    const { config } = this.#config;
+    if (config === undefined) return;
+    this.#events.config(config);
     this.#rejudge();
-    return undefined;
   }
 
   #rejudge(): void {
-    if (this.#config === undefined) return;
-    const context = { config: this.#config, own: this.#ours, surroundings: this.#surroundings };
+    const { config } = this.#config;
+    if (config === undefined) return;
+    const context = { config, own: this.#ours, surroundings: this.#surroundings };
     const changes = this.#book.setContext(context);
     for (const sentence of this.#book.warnings()) {
       if (!this.#warned.has(sentence)) this.#events.warning(sentence);
@@ -204,24 +274,18 @@ export class LeaseSide {
   }
 
   #tell(changes: BookChanges): void {
-    const statuses = changes.statuses.filter(({ name }) => !this.#isOwnToBe(name));
+    const statuses = this.#strays.sift(changes.statuses, (name) => this.#mayBeOurs(name));
     // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
-    const complete = this.#complete && this.#config !== undefined;
+    const complete = this.#complete && this.#config.config !== undefined;
     // A config that was there and is gone: etcd was wiped, or somebody is about to. Nothing goes by its word.
-    const suspect = this.#strange || this.#configText === undefined;
+    const suspect = this.#strange || this.#config.missing;
     this.#events.routes({ routes: changes.routes, statuses }, complete, suspect);
   }
 
   /** Before we hold a subnet, a key that has our address is no peer's: `own` speaks of it. */
-  #isOwnToBe(name: string): boolean {
+  #mayBeOurs(name: string): boolean {
     const read = this.#held === undefined ? this.#view.leases.get(name) : undefined;
-    if (read?.kind !== 'lease') return false;
-    const { publicIp, publicIp6 } = this.#here;
-    const [four, six] = [read.lease.publicIp?.text, read.lease.publicIp6?.text];
-    return (
-      (publicIp !== undefined && publicIp.text === four) ||
-      (publicIp6 !== undefined && publicIp6.text === six)
-    );
+    return read?.kind === 'lease' && namesUs(read.lease, this.#here);
   }
 
   #claim(name: string | undefined): void {
@@ -230,5 +294,7 @@ export class LeaseSide {
     this.#rejudge();
   }
 }
+
+const keyOf = (event: WatchEvent): string => (event.type === 'put' ? event.entry.key : event.key);
 
 const ownOf = (name: string): JudgeContext['own'] => ({ name, ...subnetsOf(name) });

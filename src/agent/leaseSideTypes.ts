@@ -2,6 +2,7 @@
 import type { NetworkConfig } from '../config/index.ts';
 import type {
   BookChanges,
+  DiskView,
   HeldSubnet,
   LostSubnet,
   OwnState,
@@ -16,6 +17,8 @@ export interface LeaseSideOptions {
   readonly renewMarginMs: number;
   readonly lost: LostSubnet;
   readonly state: OwnState | undefined;
+  /** The last view on disk. */
+  readonly disk: DiskView | undefined;
   readonly previous: Subnets;
   readonly seed: string;
   readonly signal: AbortSignal;
@@ -34,9 +37,15 @@ export interface LeaseSideEvents {
   configTrouble(sentence: string | undefined): void;
   /** What is legal but deserves one warning. */
   warning(sentence: string): void;
+  /** The leases are those on disk, one sentence; undefined: that is over. */
+  stale(sentence: string | undefined): void;
+  /** The subnet that will be held unless etcd has another word: nobody may be told yet. */
+  expected(lease: HeldSubnet): void;
   held(lease: HeldSubnet): void;
   own(status: OwnStatus, sentence: string): void;
   /** The state on disk is not what it should be, with the reason; undefined: it is again. */
   unsaved(reason: string | undefined): void;
+  /** The view on disk is not what it should be, with the reason; undefined: it is again. */
+  viewUnsaved(reason: string | undefined): void;
   freshness(state: 'live' | 'stale', reason: string): void;
 }

@@ -13,7 +13,7 @@ import type {
   UplinkChoice,
 } from '../host/index.ts';
 import type { Family } from '../ip/index.ts';
-import type { LoadedState, OwnState, OwnStatus } from '../lease/index.ts';
+import type { DiskView, LoadedState, LoadedView, OwnState, OwnStatus } from '../lease/index.ts';
 import type { RouteDriver, RouteReport } from '../route/index.ts';
 
 /** This machine, as far as the agent reads or changes it besides routes. Every call may reject with one sentence. */
@@ -39,6 +39,8 @@ export interface HostPort {
   writeSubnetFile(file: SubnetFile): Promise<boolean>;
   loadState(): Promise<LoadedState>;
   saveState(state: OwnState): Promise<void>;
+  loadView(): Promise<LoadedView>;
+  saveView(view: DiskView): Promise<void>;
   /** Undefined: the user keeps the firewall. */
   readonly forwardRules:
     | {

@@ -21,10 +21,11 @@ import {
   tableOfVrf,
   writeSubnetFile,
 } from '../host/index.ts';
-import { loadState, saveState } from '../lease/index.ts';
+import { loadState, loadView, saveState, saveView } from '../lease/index.ts';
 import { nativeNotify, openRouteDriver, type RouteDriver } from '../route/index.ts';
-import { Agent, HostUnusable } from './agent.ts';
+import { Agent } from './agent.ts';
 import { serveHealth } from './health.ts';
+import { HostUnusable } from './hostUnusable.ts';
 import { openLog } from './log.ts';
 import type { AgentPorts, HostPort } from './ports.ts';
 
@@ -52,10 +53,12 @@ export async function runAgent(
   log.info(`hostgw ${version} on ${runtime()}`);
   const etcd = openEtcd(etcdOptions(options), systemClock, random, log);
   try {
-    await withLock(log, () =>
+    await checkRights();
+    await withLock(() =>
       withDriver(options, log, async (driver) => {
         const table = await tableOf(options);
         await live({ ...options, table, onConfirm }, { log, etcd, driver }, signal);
+        log.info('stopped; routes and subnet stay');
       }),
     );
   } catch (error) {
@@ -83,8 +86,8 @@ export function openAgentLog(options: AgentOptions): Log {
   });
 }
 
-async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
-  await checkRights();
+/** Alone in this network namespace; rejects with OtherAgent if it is not. */
+export async function withLock<T>(work: () => Promise<T>): Promise<T> {
   const lock = await acquireLock('agent');
   if (lock.kind === 'taken') {
     const who =
@@ -92,8 +95,7 @@ async function withLock(log: Log, work: () => Promise<void>): Promise<void> {
     throw new OtherAgent(`${who} already runs in this network namespace: stop it first`);
   }
   try {
-    await work();
-    log.info('stopped; routes and subnet stay');
+    return await work();
   } finally {
     await lock.release();
   }
@@ -158,7 +160,7 @@ async function live(
 }
 
 /** As told: without them peers no longer pass Docker, and strangers are no longer kept out. */
-async function removeRules({ firewallCheckMs }: AgentOptions, log: Log): Promise<void> {
+export async function removeRules({ firewallCheckMs }: AgentOptions, log: Log): Promise<void> {
   const rules = new ForwardRules({ log, clock: systemClock, checkMs: firewallCheckMs });
   const left = await rules.remove(AbortSignal.timeout(REMOVE_MS)).catch(sentenceOf);
   if (left === undefined) log.info('forward rules removed');
@@ -193,6 +195,8 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
     writeSubnetFile: (file) => writeSubnetFile(options.subnetFile, file),
     loadState: () => loadState(options.stateDir),
     saveState: (state) => saveState(options.stateDir, state),
+    loadView: () => loadView(options.stateDir, options.etcdPrefix),
+    saveView: (view) => saveView(options.stateDir, view),
     forwardRules: options.forwardRules ? rules : undefined,
     notifier: systemdNotifier({
       nativeNotify: nativeNotify(),

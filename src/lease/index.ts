@@ -11,6 +11,7 @@ export {
   type KeeperState,
 } from './keeper.ts';
 export { Own } from './own.ts';
+export { heldByDisk, namesUs } from './ownership.ts';
 export { subnetsOf, subnetsText } from './ownText.ts';
 export type {
   ConfigState,

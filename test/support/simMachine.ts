@@ -19,7 +19,7 @@ import {
 } from '../../src/host/index.ts';
 import { formatSubnetFile, parseSubnetFile } from '../../src/host/subnetFile.ts';
 import type { Family } from '../../src/ip/index.ts';
-import type { LoadedState, OwnState } from '../../src/lease/index.ts';
+import type { DiskView, LoadedState, LoadedView, OwnState } from '../../src/lease/index.ts';
 import type { FakeKernel } from './fakeKernel.ts';
 import type { FakeLink } from './fakeNexthop.ts';
 
@@ -44,6 +44,10 @@ export class SimMachine implements HostPort {
   readonly statuses: string[] = [];
   readonly firewall: ForwardWanted[] = [];
   state: OwnState | undefined;
+  /** The view on disk. */
+  view: DiskView | undefined;
+  /** How often it was written. */
+  viewWrites = 0;
   subnetFile = '';
   mtu = 1500;
   limits: NeighbourLimits = { 4: 1024, 6: 1024 };
@@ -167,6 +171,18 @@ export class SimMachine implements HostPort {
       await new Promise<void>((resolve) => {
         this.#clock.at(this.#clock.now() + ms, resolve);
       });
+  }
+
+  async loadView(): Promise<LoadedView> {
+    return this.view === undefined ? { kind: 'none' } : { kind: 'view', view: this.view };
+  }
+
+  /** Takes no time: the agent waits for it at its end, when nobody moves the clock. */
+  async saveView(view: DiskView): Promise<void> {
+    if (this.diskTrouble !== undefined) throw new Error(this.diskTrouble);
+    if (this.#dead) return;
+    this.view = view;
+    this.viewWrites += 1;
   }
 
   #facts(): HostFacts {

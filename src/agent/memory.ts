@@ -1,0 +1,50 @@
+/** What this host knows of itself at the start of an agent: its state and the last view on disk, the subnet file, its identity. */
+import type { AgentOptions } from '../config/index.ts';
+import { type Log, sentenceOf } from '../core/index.ts';
+import type { PreviousSubnets } from '../host/index.ts';
+import type { DiskView, LoadedState, LoadedView, OwnState } from '../lease/index.ts';
+import { HostUnusable } from './hostUnusable.ts';
+import type { HostPort } from './ports.ts';
+
+export interface Memory {
+  readonly state: OwnState | undefined;
+  readonly disk: DiskView | undefined;
+  readonly previous: PreviousSubnets;
+  readonly identity: string;
+}
+
+/** Rejects with HostUnusable if the state cannot be read: it may name our subnet. */
+export async function recall(
+  host: HostPort,
+  log: Log,
+  { stateDir }: AgentOptions,
+): Promise<Memory> {
+  const [state, view, previous, identity] = await Promise.all([
+    host.loadState().catch((error: unknown) => {
+      throw new HostUnusable(`the state in ${stateDir} cannot be read: ${sentenceOf(error)}`);
+    }),
+    // The view only spares time: what is wrong with it is said, and it is done without.
+    host.loadView().catch((error: unknown): LoadedView => {
+      log.warn(`the view in ${stateDir} cannot be read: ${sentenceOf(error)}`);
+      return { kind: 'none' };
+    }),
+    host.previousSubnets(),
+    host.identity(),
+  ]);
+  tellDamage(log, state);
+  tellDamage(log, view);
+  return {
+    state: state.kind === 'state' ? state.state : undefined,
+    disk: view.kind === 'view' ? view.view : undefined,
+    previous,
+    identity,
+  };
+}
+
+function tellDamage(log: Log, loaded: LoadedState | LoadedView): void {
+  if (loaded.kind !== 'damaged') return;
+  const { reason, movedTo } = loaded;
+  log.warn(
+    `${reason}: ${movedTo === undefined ? 'it stays where it is' : `set aside as ${movedTo}`}`,
+  );
+}
