@@ -6,6 +6,7 @@ import { agentCommand, planCommand } from './commands/agent.ts';
 import { confirmCommand } from './commands/confirm.ts';
 import { demoCommand } from './commands/demo.ts';
 import { EXIT } from './commands/exit.ts';
+import { releaseCommand } from './commands/release.ts';
 import { fromGoSpelling } from './config/index.ts';
 
 const program = new Command('hostgw')
@@ -29,18 +30,17 @@ for (const command of [
   agentCommand(version),
   planCommand(version),
   confirmCommand(),
+  releaseCommand(),
   demoCommand(),
 ]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 
+/** The commands that take the agent's flags, in flannel's spelling too. */
+const FLAGGED = new Set(['agent', 'plan', 'release']);
 const [name, ...rest] = process.argv.slice(2);
 const words =
-  name === undefined
-    ? []
-    : name === 'agent' || name === 'plan'
-      ? [name, ...fromGoSpelling(rest)]
-      : [name, ...rest];
+  name === undefined ? [] : FLAGGED.has(name) ? [name, ...fromGoSpelling(rest)] : [name, ...rest];
 try {
   await program.parseAsync(words, { from: 'user' });
 } catch (error) {

@@ -2,10 +2,11 @@
  * `hostgw agent`: reads flags and environment, runs the agent until a signal, gives back the exit code.
  * `hostgw plan`: the same agent as a dry run.
  */
-import { Command, Option } from '@commander-js/extra-typings';
+import { Command } from '@commander-js/extra-typings';
 import { dryRun, HostUnusable, NoPlan, OtherAgent, runAgent } from '../agent/index.ts';
-import { type AgentOptions, agentOptions, environmentName, FLAGS } from '../config/index.ts';
+import { type AgentOptions, agentOptions } from '../config/index.ts';
 import { EXIT } from './exit.ts';
+import { addFlags } from './flags.ts';
 
 export function agentCommand(version: string): Command {
   return withFlags('agent', 'lease a subnet for this host and route to the others', version);
@@ -17,33 +18,14 @@ export function planCommand(version: string): Command {
 }
 
 function withFlags(name: 'agent' | 'plan', what: string, version: string): Command {
-  const given = new Map<string, string[]>();
   const command = new Command(name)
     .description(what)
-    .version(version, '--version', 'print the version')
-    .addHelpText(
-      'after',
-      "\nEvery flag can be set in the environment, e.g. FLANNELD_ETCD_ENDPOINTS; the flag wins.\nflannel's spelling -flag=x is taken too.",
-    );
-  for (const flag of FLAGS) {
-    const names = flag.name === 'v' ? '-v, --v' : `--${flag.name}`;
-    const option = new Option(`${names} <${flag.value ?? 'BOOL'}>`, describe(flag));
-    option.argParser((word: string) => {
-      given.set(flag.name, [...(given.get(flag.name) ?? []), word]);
-      return word;
-    });
-    if (flag.leftover) option.hideHelp();
-    command.addOption(option);
-  }
+    .version(version, '--version', 'print the version');
+  const given = addFlags(command);
   return command.action(async () => {
     if (name === 'plan') given.set('dry-run', ['true']);
     process.exitCode = await start(name, given, version);
   });
-}
-
-function describe(flag: (typeof FLAGS)[number]): string {
-  const preset = flag.default ? ` (default ${flag.default})` : '';
-  return `${flag.help}${preset}${flag.refused ? `; refused: ${flag.refused}` : ''} [${environmentName(flag)}]`;
 }
 
 async function start(

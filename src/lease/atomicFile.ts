@@ -89,7 +89,22 @@ export async function replaceFile(
     await rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
-  // A rename is on disk only when the directory is.
+  await syncFolder(dir);
+}
+
+/** When it resolves, there is no file `name` in `dir`, also after a power cut. */
+export async function removeFile(dir: string, name: string): Promise<void> {
+  try {
+    await rm(join(dir, name));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return;
+    throw error;
+  }
+  await syncFolder(dir);
+}
+
+/** A name is on disk, or gone from it, only when its directory is. */
+async function syncFolder(dir: string): Promise<void> {
   const folder = await open(dir, 'r');
   try {
     await folder.sync();

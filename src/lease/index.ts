@@ -23,7 +23,8 @@ export type {
   OwnStatus,
 } from './ownTypes.ts';
 export { type BookChanges, PeerBook, type PeerRouteChange, type PeerStatus } from './peerBook.ts';
-export { type LoadedState, loadState, type OwnState, saveState } from './state.ts';
+export { planRelease, type ReleasePlan } from './release.ts';
+export { type LoadedState, loadState, type OwnState, removeState, saveState } from './state.ts';
 export type { Lease, Surroundings } from './types.ts';
 export { type LeaseFeed, LeaseView } from './view.ts';
 export { type DiskView, type LoadedView, loadView, saveView } from './viewFile.ts';

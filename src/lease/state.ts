@@ -4,7 +4,14 @@
  */
 import { join } from 'node:path';
 import { parseAddress } from '../ip/index.ts';
-import { type DamagedFile, isRecord, loadFile, type OnDamage, replaceFile } from './atomicFile.ts';
+import {
+  type DamagedFile,
+  isRecord,
+  loadFile,
+  type OnDamage,
+  removeFile,
+  replaceFile,
+} from './atomicFile.ts';
 import { parseSubnetName, subnetName } from './codec.ts';
 
 export interface OwnState {
@@ -44,6 +51,11 @@ export async function loadState(
 export function saveState(dir: string, state: OwnState): Promise<void> {
   const text = JSON.stringify({ version: VERSION, own: state }, undefined, 2);
   return replaceFile(dir, FILE, `${text}\n`);
+}
+
+/** Forgets the state; survives a power cut. One that is not there is forgotten already. */
+export function removeState(dir: string): Promise<void> {
+  return removeFile(dir, FILE);
 }
 
 /** The state, or what is wrong with the text. */
