@@ -38,6 +38,14 @@ export class AgentHost {
   address: string;
   /** Every etcd lease id that agents of this host chose. */
   readonly leaseIds = new Set<string>();
+  /** Every address that this host had. */
+  readonly addresses = new Set<string>();
+  /** The disk was lost once. */
+  reimaged = false;
+  /** How many agents ran here. */
+  lives = 0;
+  /** What the disk said when the agent started. */
+  stateAtStart: SimMachine['state'];
   /** What agents ended with. */
   readonly errors: unknown[] = [];
   /** Prefixes that an agent of this host left without a route by deleting the last one. */
@@ -65,6 +73,16 @@ export class AgentHost {
     return this.#agent?.health.ready ?? false;
   }
 
+  /** The agent says that it holds routes of peers that went all at once. */
+  get holding(): boolean {
+    return this.#agent?.health.has('sweep-held') ?? false;
+  }
+
+  /** `hostgw confirm` */
+  confirm(): void {
+    this.#live.confirm();
+  }
+
   /** As /readyz tells it. */
   readyz(): string {
     const { ready, conditions } = this.#live.health;
@@ -73,9 +91,7 @@ export class AgentHost {
 
   /** The subnet that the agent holds, by its own word. */
   get subnet(): string | undefined {
-    const details = this.#agent?.details();
-    const subnet = details !== undefined && 'subnet' in details ? details.subnet : undefined;
-    return typeof subnet === 'string' ? subnet : undefined;
+    return this.#agent?.subnet;
   }
 
   /** The key that this host's state names. */
@@ -89,6 +105,8 @@ export class AgentHost {
     const life = new AbortController();
     this.#life = life;
     this.machine.boot();
+    this.lives += 1;
+    this.stateAtStart = this.machine.state;
     const { clock } = this;
     const { random, options } = this.#world;
     const driver = watched(this.kernel.driver(), clock, (ops) => this.#applied(ops));
@@ -110,6 +128,21 @@ export class AgentHost {
       .run()
       .catch((error: unknown) => void this.errors.push(error))
       .then(() => driver.close());
+  }
+
+  /** Power is lost: the kernel forgets everything, and the agent is not started. */
+  async reboot(): Promise<void> {
+    await this.kill();
+    if (this.plugged) this.unplug();
+    this.plug();
+  }
+
+  /** And so is the disk. */
+  async reimage(): Promise<void> {
+    await this.reboot();
+    this.reimaged = true;
+    this.machine.state = undefined;
+    this.machine.subnetFile = '';
   }
 
   /** kill -9: what is on its way to the disk does not arrive. */
@@ -149,6 +182,7 @@ export class AgentHost {
   plug(): void {
     this.device = this.kernel.addLink(UPLINK);
     this.kernel.addAddress(this.device, `${this.address}/24`);
+    this.addresses.add(this.address);
     this.routeByDefault();
   }
 
@@ -173,6 +207,7 @@ export class AgentHost {
     this.kernel.addAddress(this.device, `${to}/24`);
     this.kernel.removeAddress(this.device, `${this.address}/24`);
     this.address = to;
+    this.addresses.add(to);
   }
 
   toString(): string {

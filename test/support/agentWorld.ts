@@ -10,7 +10,7 @@ import { ManualClock } from './clock.ts';
 import { seeded } from './seeded.ts';
 import { SimCluster } from './simCluster.ts';
 
-export { AgentHost, SUBNETS } from './agentHost.ts';
+export { AgentHost, OPTIONS, SUBNETS } from './agentHost.ts';
 
 export const CONFIG_KEY = `${OPTIONS.etcdPrefix}/config`;
 export const CONFIG = '{"Network":"10.100.0.0/16","Backend":{"Type":"host-gw"}}';
@@ -37,9 +37,15 @@ export class AgentWorld {
 
   /** A host with an uplink `eth0` and this address in 10.10.10.0/24; its agent is started. */
   agent(options: { readonly address: string }): AgentHost {
+    const host = this.place(options);
+    host.start();
+    return host;
+  }
+
+  /** The same, whose agent is not started. */
+  place(options: { readonly address: string }): AgentHost {
     const host = new AgentHost(this, `host${this.hosts.length}`, options.address);
     this.hosts.push(host);
-    host.start();
     return host;
   }
 

@@ -32,6 +32,12 @@ export class FakeFailures {
     return this.#armed;
   }
 
+  /** Those that have not struck never will. */
+  disarm(): void {
+    this.#armed = [];
+    this.#strikeAt.clear();
+  }
+
   /** Throws if an armed failure never struck: the test did not test what it says. */
   assertConsumed(): void {
     if (this.#armed.length > 0) throw new Error(`never struck: ${JSON.stringify(this.#armed)}`);

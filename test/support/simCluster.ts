@@ -84,9 +84,9 @@ export class SimCluster {
 
   /** A snapshot; what is returned restores it, as often as it is called. */
   backup(): (id?: 'new-id' | 'same-id') => void {
-    const saved = this.#store.copy();
+    const saved = this.#store.snapshot();
     const compacted = this.#compacted;
-    return (id = 'new-id') => this.#replace(saved.copy(), compacted, id);
+    return (id = 'new-id') => this.#replace(SimEtcd.restored(this.#clock, saved), compacted, id);
   }
 
   #replace(store: SimEtcd, compacted: number, id: 'new-id' | 'same-id'): void {

@@ -31,6 +31,13 @@ export type SimAnswer =
   | { readonly succeeded: true; readonly revision: number }
   | { readonly succeeded: false; readonly revision: number; readonly current: readonly SimKey[] };
 
+export interface SimSnapshot {
+  readonly keys: ReadonlyMap<string, SimKey>;
+  readonly ttls: readonly (readonly [id: string, ttl: number])[];
+  readonly revision: number;
+  readonly history: readonly SimEvent[];
+}
+
 export class SimEtcd {
   readonly #clock: Clock;
   #keys = new Map<string, SimKey>();
@@ -104,14 +111,24 @@ export class SimEtcd {
     for (const [id, { ttl }] of this.#leases) this.#setLease(id, ttl);
   }
 
-  /** A store of its own with all that is here now, as a snapshot that is restored. */
-  copy(): SimEtcd {
-    const copy = new SimEtcd(this.#clock);
-    copy.#keys = new Map(this.#keys);
-    copy.#revision = this.#revision;
-    copy.history = [...this.history];
-    for (const [id, { ttl }] of this.#leases) copy.#setLease(id, ttl);
-    return copy;
+  /** All that is here, for `SimEtcd.restored`; time does not touch it. */
+  snapshot(): SimSnapshot {
+    return {
+      keys: new Map(this.#keys),
+      ttls: Array.from(this.#leases, ([id, { ttl }]) => [id, ttl]),
+      revision: this.#revision,
+      history: [...this.history],
+    };
+  }
+
+  /** A store from a snapshot: its leases live their whole TTL from now on. */
+  static restored(clock: Clock, { keys, ttls, revision, history }: SimSnapshot): SimEtcd {
+    const store = new SimEtcd(clock);
+    store.#keys = new Map(keys);
+    store.#revision = revision;
+    store.history = [...history];
+    for (const [id, ttl] of ttls) store.#setLease(id, ttl);
+    return store;
   }
 
   #setLease(id: string, ttl: number): void {

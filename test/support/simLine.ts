@@ -75,8 +75,11 @@ export class SimLine {
     return this.#losses;
   }
 
-  forgive(): void {
+  /** Up and quick, and nothing is lost from now on. */
+  heal(): void {
     this.#losses.length = 0;
+    this.latencyMs = LATENCY_MS;
+    this.set('up');
   }
 
   call<T>(call: CallName, work: (store: SimEtcd) => T): Promise<T> {
