@@ -192,13 +192,17 @@ describe('forwarding', () => {
       writeFileSync('/proc/sys/net/ipv4/conf/lo/forwarding', '0');
       const third = await ensureForwarding('lo', [4]);
       const now = readFileSync('/proc/sys/net/ipv4/conf/lo/forwarding', 'utf8').trim();
-      console.log(JSON.stringify([first, second, third, now]));`;
+      const six = await ensureForwarding('lo', [6]);
+      const again = await ensureForwarding('lo', [4, 6]);
+      console.log(JSON.stringify([first, second, third, now, six, again]));`;
     const { stdout } = await ended(child(code, ['unshare', '--net']));
     assert.deepEqual(JSON.parse(stdout), [
       { kind: 'on', changes: ['Turned net/ipv4/ip_forward on: it was off.'] },
       { kind: 'on', changes: [] },
       { kind: 'on', changes: ['Turned net/ipv4/conf/lo/forwarding on: it was off.'] },
       '1',
+      { kind: 'on', changes: ['Turned net/ipv6/conf/all/forwarding on: it was off.'] },
+      { kind: 'on', changes: [] },
     ]);
   });
 });
