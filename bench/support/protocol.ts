@@ -11,7 +11,7 @@ export type Command =
       readonly metrics: number;
     }
   | { readonly do: 'dump' }
-  /** Starts a reconciler with its listener; answers when it has seen that there is nothing. */
+  /** Starts a reconciler with its listener; answers when it knows the links and has seen that there is nothing. */
   | { readonly do: 'start'; readonly metrics: number }
   /** Milliseconds from the desired set to the last peer's word that it is installed. */
   | { readonly do: 'install'; readonly routes: number }

@@ -30,6 +30,7 @@ export class Reconciling {
   #onAdded: (() => void) | undefined;
   /** While links are read and for a moment after: whether they changed again. */
   #linksHinted: boolean | undefined;
+  #linksTold = false;
 
   constructor(driver: RouteDriver, device: number, metrics: number) {
     this.#device = device;
@@ -63,6 +64,11 @@ export class Reconciling {
     return this.#until(
       () => this.#isSettled && this.#kernel === this.#wanted && this.#without.size === 0,
     );
+  }
+
+  /** Resolves when it rests and knows the links: nothing of the beginning is left that would count for what comes. */
+  started(): Promise<void> {
+    return this.#until(() => this.#isSettled && this.#linksTold);
   }
 
   async install(routes: number): Promise<number> {
@@ -168,7 +174,12 @@ export class Reconciling {
     }
     this.#linksHinted = false;
     const { stdout } = await run('ip', ['-j', 'link', 'show'], { timeoutMs: 10_000 });
-    if (!this.#linksHinted) this.#send({ type: 'links', links: linksOf(stdout) });
+    if (!this.#linksHinted) {
+      // The first time they are news, which a dump follows: until that has been looked through, it does not rest.
+      if (!this.#linksTold) this.#isSettled = false;
+      this.#linksTold = true;
+      this.#send({ type: 'links', links: linksOf(stdout) });
+    }
     setTimeout(() => {
       const again = this.#linksHinted;
       this.#linksHinted = undefined;

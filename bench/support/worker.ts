@@ -58,7 +58,7 @@ async function perform(command: Command): Promise<Reply> {
     }
     case 'start':
       reconciling = new Reconciling(opened(driver, 'driver'), device, command.metrics);
-      await reconciling.settled();
+      await reconciling.started();
       return { ms: [], counts: {} };
     case 'install':
       return { ms: [await opened(reconciling, 'reconciler').install(command.routes)], counts: {} };

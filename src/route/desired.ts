@@ -60,19 +60,19 @@ export class Desired {
   change({ changes, complete, suspect }: DesiredInput, now: number): void {
     this.#complete ||= complete;
     const losses: Loss[] = [];
-    const fresh: [Tracked, WantedRoute][] = [];
-    const last = new Map<string, DesiredChange>();
-    for (const change of changes) last.set(change.prefix.text, change);
-    for (const [key, { prefix, route }] of last) {
-      if (route === undefined) {
-        const wish = this.#tracker.get(prefix)?.wish;
-        if (wish !== undefined && !this.#hold.holds(key)) losses.push({ prefix, wish });
+    const fresh: Tracked[] = [];
+    for (const tracked of this.#asked(changes)) {
+      const { prefix, wish, asked } = tracked;
+      if (asked?.route !== undefined) {
+        const key = prefix.text;
+        const returned = !this.#hold.idle && this.#changing(() => this.#hold.returned(key, now));
+        if (returned || wish !== undefined) this.#take(tracked);
+        else fresh.push(tracked);
         continue;
       }
-      const tracked = this.#tracker.of(prefix);
-      const returned = !this.#hold.idle && this.#changing(() => this.#hold.returned(key, now));
-      if (returned || tracked.wish !== undefined) this.#want(tracked, this.#routeOf(prefix, route));
-      else fresh.push([tracked, route]);
+      tracked.asked = undefined;
+      if (wish === undefined) this.#look(tracked);
+      else if (!this.#hold.holds(prefix.text)) losses.push({ prefix, wish });
     }
     for (const { prefix } of losses) this.#want(this.#tracker.of(prefix), undefined);
     const left = this.#tracker.wanted;
@@ -80,11 +80,31 @@ export class Desired {
     // Those that went before their number was too great are put back.
     for (const { prefix, wish } of held)
       this.#want(this.#tracker.of(prefix), wish && this.#metered(wish));
-    for (const [tracked, route] of fresh) {
+    for (const tracked of fresh) {
       this.#hold.came(tracked.prefix.text, now);
-      this.#want(tracked, this.#routeOf(tracked.prefix, route));
+      this.#take(tracked);
     }
     this.#turnMetrics();
+  }
+
+  /** The prefixes of the changes, each once, with its last change. That one goes which nobody knows needs nothing. */
+  #asked(changes: readonly DesiredChange[]): readonly Tracked[] {
+    const all: Tracked[] = [];
+    for (const change of changes) {
+      const { prefix, route } = change;
+      const tracked = route === undefined ? this.#tracker.get(prefix) : this.#tracker.of(prefix);
+      if (tracked === undefined) continue;
+      if (tracked.asked === undefined) all.push(tracked);
+      tracked.asked = change;
+    }
+    return all;
+  }
+
+  /** What is asked for becomes the wish. */
+  #take(tracked: Tracked): void {
+    const route = tracked.asked?.route;
+    tracked.asked = undefined;
+    this.#want(tracked, route && this.#routeOf(tracked.prefix, route));
   }
 
   /** The kernel's routes are known, for the first time or after they were not. */

@@ -6,6 +6,7 @@ import type { Prefix } from '../ip/index.ts';
 import { Inner } from './inner.ts';
 import type { Peer } from './peer.ts';
 import { isOwn, type Owner, type Plan, planFor } from './plan.ts';
+import type { DesiredChange } from './reconcilerTypes.ts';
 import {
   excludeEachOther,
   isRow,
@@ -32,6 +33,8 @@ export interface Tracked {
   peer: Peer | undefined;
   /** It waits to be looked at (peers.ts). */
   queued: boolean;
+  /** The change that is being taken in, while it is (desired.ts). */
+  asked: DesiredChange | undefined;
 }
 
 type Entry = { -readonly [K in keyof Tracked]: Tracked[K] } & {
@@ -208,6 +211,7 @@ export class Tracker {
         plan: NO_PLAN,
         peer: undefined,
         queued: false,
+        asked: undefined,
         disproved: undefined,
         dump: 0,
         place: -1,
