@@ -41,7 +41,15 @@ function isProgram(path: string): boolean {
   }
 }
 
-export async function startEtcd(host: Host, options: { port?: number } = {}): Promise<LabEtcd> {
+export interface EtcdOptions {
+  readonly port?: number;
+  /** All hosts of the cluster that this is a member of, this one too. They are ready when most of them are up. */
+  readonly members?: readonly Host[];
+  /** More arguments for etcd. */
+  readonly args?: readonly string[];
+}
+
+export async function startEtcd(host: Host, options: EtcdOptions = {}): Promise<LabEtcd> {
   const program = findEtcd();
   if (program === undefined) {
     throw new LabError(
@@ -49,7 +57,10 @@ export async function startEtcd(host: Host, options: { port?: number } = {}): Pr
     );
   }
   const endpoint = `http://${host.address}:${options.port ?? 2379}`;
-  const peer = `http://127.0.0.1:2380`;
+  const peerOf = (member: Host): string =>
+    options.members === undefined ? 'http://127.0.0.1:2380' : `http://${member.address}:2380`;
+  const peer = peerOf(host);
+  const members = (options.members ?? [host]).map((member) => `${member.name}=${peerOf(member)}`);
   // The unix socket is for us: a path reaches across network namespaces, so no proxy and no etcdctl are needed.
   const etcd = host.spawn('etcd', [
     ...[
@@ -67,10 +78,11 @@ export async function startEtcd(host: Host, options: { port?: number } = {}): Pr
       endpoint,
     ],
     ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
-    ...['--initial-cluster', `${host.name}=${peer}`],
+    ...['--initial-cluster', members.join(',')],
+    ...(options.args ?? []),
   ]);
   const socket = `/proc/${host.pid}/root/run/etcd/localhost:1`;
-  await etcd.waitFor(/ready to serve client requests/, 15_000);
+  await etcd.waitFor(/ready to serve client requests/);
   return {
     endpoint,
     process: etcd,

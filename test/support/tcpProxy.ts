@@ -29,12 +29,18 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
   let taken = 0;
 
   const pipe = (from: Socket, to: Socket): void => {
+    // Late, but never out of order: each timer passes on the oldest.
+    const late: Buffer[] = [];
+    let passesAt = 0;
+    const pass = (piece: Buffer | undefined): void => {
+      if (piece !== undefined && !to.destroyed) to.write(piece);
+    };
     from.on('data', (piece) => {
-      const write = (): void => {
-        if (!to.destroyed) to.write(piece);
-      };
-      if (delayMs > 0) setTimeout(write, delayMs);
-      else write();
+      const now = performance.now();
+      passesAt = Math.max(passesAt, now + delayMs);
+      if (late.length === 0 && delayMs === 0) return pass(piece);
+      late.push(piece);
+      setTimeout(() => pass(late.shift()), passesAt - now);
     });
     if (stalled) from.pause();
   };
