@@ -69,6 +69,35 @@ describe('Docker first, in the backend that is not the default', { skip }, () =>
   }
 });
 
+test('a flush between two of our commands takes a chain from under the next, and is no failure', {
+  ...slow,
+  skip: skip ?? false,
+}, async () => {
+  const world = await World.create();
+  try {
+    let armed = true;
+    const rules = new ForwardRules({
+      log: new Lines(),
+      clock: systemClock,
+      legacyTables: world.host.legacyTables,
+      run: async (file, args, options) => {
+        if (armed && args.join(' ').includes('-I FORWARD -j DOCKER-USER')) {
+          armed = false;
+          await world.host.sh('nft flush ruleset');
+        }
+        return world.host.run(file === 'iptables' ? 'iptables-nft' : file, args, options);
+      },
+    });
+    assert.equal((await rules.ensure(wanted, never)).kind, 'open');
+    assert.equal(armed, false, 'the flush came');
+    assert.equal((await rules.ensure(wanted, never)).kind, 'open');
+    assert.equal(await world.reaches(STRANGER), false);
+    assert.equal(await world.reaches(PEER_CONTAINER), true);
+  } finally {
+    await world.close();
+  }
+});
+
 const DAMAGES = [
   'nft flush table inet hostgw',
   'nft delete table inet hostgw',

@@ -48,15 +48,12 @@ export class Iptables {
     const changes: string[] = [];
     const problems: string[] = [];
     for (const backend of backends) {
-      for (const chain of IPTABLES_CHAINS) {
-        const wanted = rules.filter(
-          (rule) => rule.table === chain.table && rule.chain === chain.chain,
-        );
-        const edit = () => this.#ensureChain(backend, chain, wanted, changes, signal);
-        // A flush, or Docker's start, may come between our look and our edit: look once more.
-        const failure = (await edit()) && (await edit());
-        if (failure !== undefined) problems.push(`${backend.name}: ${failure}`);
-      }
+      const edit = () => this.#ensureChains(backend, rules, changes, signal);
+      let failures = await edit();
+      // A flush, or Docker's start, may come between our look and our edit, and take a chain that another one's rule
+      // jumps to: look at all of them once more.
+      if (failures.length > 0) failures = await edit();
+      problems.push(...failures.map((failure) => `${backend.name}: ${failure}`));
     }
     return { backends: backends.map(({ name }) => name), changes, problems };
   }
@@ -104,6 +101,24 @@ export class Iptables {
     const listing = await this.#start('nft', ['list', 'chain', table, 'filter', 'FORWARD'], signal);
     if (listing?.code !== 0) return undefined;
     return { program: `${this.#tool}-nft`, name: `${this.#tool}-nft` };
+  }
+
+  /** What could not be done, chain by chain. */
+  async #ensureChains(
+    backend: Backend,
+    rules: readonly IptablesRule[],
+    changes: string[],
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    const failures: string[] = [];
+    for (const chain of IPTABLES_CHAINS) {
+      const wanted = rules.filter(
+        (rule) => rule.table === chain.table && rule.chain === chain.chain,
+      );
+      const failure = await this.#ensureChain(backend, chain, wanted, changes, signal);
+      if (failure !== undefined) failures.push(failure);
+    }
+    return failures;
   }
 
   async #ensureChain(
