@@ -1,43 +1,12 @@
 /** The view on disk: a host has its routes and its subnet back without etcd, and never acts on an old view alone. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type AgentHost, AgentWorld, CONFIG, CONFIG_KEY, SUBNETS } from '../support/agentWorld.ts';
-import { prefix } from '../support/leases.ts';
-
-/** A lease that lives a minute: days are too many wakes. */
-const TTL_MS = 60_000;
-const SHORT = { leaseTtlSeconds: TTL_MS / 1_000, renewMarginMs: 45_000 };
-/** The first write of the view, with its jitter. */
-const WRITTEN_MS = 10_000;
-
-/** A fleet whose views are on disk; the first host of it. */
-async function saved(
-  count: number,
-  options = {},
-): Promise<{ world: AgentWorld; hosts: AgentHost[]; host: AgentHost }> {
-  const world = new AgentWorld(1, options);
-  const hosts = await world.fleet(count);
-  await world.until('READY', () => hosts.every((h) => h.machine.deeds.includes('READY')));
-  await world.run(WRITTEN_MS);
-  const [host] = hosts;
-  assert.ok(host?.machine.view !== undefined);
-  return { world, hosts, host };
-}
-
-/** The kernel forgets our routes, /run its files: as a reboot does. */
-function reboot(host: AgentHost): void {
-  for (const route of host.routes())
-    host.kernel.foreignDelete({ prefix: prefix(route.split(' ')[0] ?? '') });
-  host.machine.subnetFile = '';
-  host.machine.deeds.length = 0;
-}
+import { type AgentHost, CONFIG, CONFIG_KEY, SUBNETS } from '../support/agentWorld.ts';
+import { reboot, SHORT, said, saved, TTL_MS, WRITTEN_MS } from '../support/savedWorld.ts';
 
 /** How often it has asked what changed, and for all leases. */
 const calls = ({ etcd }: AgentHost): number[] =>
   (['compare', 'list'] as const).map((call) => etcd.calls.get(call) ?? 0);
-
-const said = (host: AgentHost, about: RegExp): string[] =>
-  host.log.lines.filter((line) => !line.startsWith('debug ') && about.test(line));
 
 describe('a host that boots without etcd', () => {
   for (const line of ['refused', 'silent'] as const) {
@@ -252,64 +221,6 @@ describe('a fleet that starts again', () => {
     host.start();
     await world.until('it is right', () => world.converged);
     assert.deepEqual(calls(host), [compare + 1, list + 1]);
-    await world.close();
-  });
-});
-
-describe('the view on disk', () => {
-  test('is written at most every half minute, whatever changes, and not at all while nothing does', async () => {
-    const { world, host } = await saved(2);
-    const { machine } = host;
-    const before = machine.viewWrites;
-    for (let second = 0; second < 120; second += 1) {
-      world.etcd.put(`${SUBNETS}10.100.200.0-24`, `{"PublicIP":"10.10.10.${150 + (second % 9)}"}`);
-      await world.run(1_000);
-    }
-    const written = machine.viewWrites - before;
-    assert.ok(written >= 3 && written <= 4, `${written} times in two minutes`);
-    await world.run(60_000);
-    const idle = machine.viewWrites;
-    await world.run(300_000);
-    assert.equal(machine.viewWrites, idle);
-    assert.ok(machine.view?.entries.some(({ key }) => key === `${SUBNETS}10.100.200.0-24`));
-    await world.close();
-  });
-
-  test('says after a long time without a change still when etcd last had our key', async () => {
-    const { world, host } = await saved(2, SHORT);
-    await world.run(5 * TTL_MS);
-    const age = world.clock.wall() - (host.machine.view?.confirmedAt ?? 0);
-    assert.ok(age < TTL_MS, `${age} ms`);
-    await world.close();
-  });
-
-  test('is written at a clean stop, with what the last half minute brought', async () => {
-    const { world, host } = await saved(2);
-    const comes = world.agent({ address: '10.10.10.120' });
-    await world.until('all know', () => comes.ready && world.converged);
-    await host.stop();
-    assert.ok(host.machine.view?.entries.some(({ key }) => key === comes.key));
-    await world.close();
-  });
-
-  test('that cannot be written is a condition, and nothing else; it is tried again', async () => {
-    const { world, host } = await saved(2);
-    host.machine.diskTrouble = 'no space left on device';
-    world.etcd.put(`${SUBNETS}10.100.200.0-24`, '{"PublicIP":"10.10.10.150"}');
-    await world.until('it is said', () => /"view-file".*no space left/.test(host.readyz()));
-    host.machine.diskTrouble = undefined;
-    await world.until('all is well', () => !/"view-file"/.test(host.readyz()));
-    await world.close();
-  });
-
-  test('that was never there costs nothing but time', async () => {
-    const { world, host } = await saved(3);
-    const writes = host.writes();
-    await host.kill();
-    host.machine.view = undefined;
-    host.start();
-    await world.until('ready', () => world.converged);
-    assert.deepEqual(host.writes(), writes);
     await world.close();
   });
 });
