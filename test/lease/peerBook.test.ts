@@ -173,7 +173,7 @@ describe('the peer book', () => {
         assert.equal(book.apply(leave).routes.length, 1);
       });
     };
-    const factor = await growth(cost, { small: 1000, large: 8000, limit: 32 });
+    const factor = await growth(cost, { small: 500, large: 4000, limit: 32 });
     assert.ok(factor < 32, `eight times the leases cost ${factor.toFixed(1)} times as much`);
   });
 

@@ -4,7 +4,7 @@ const ROUNDS_MIN = 3;
 const ROUNDS_MAX = 12;
 
 /**
- * How many times dearer `cost` is at `large` than at `small`. It prepares what it needs and gives the ms of the work alone.
+ * How many times dearer `cost` is at `large` than at `small`. It prepares what it needs and gives the ms of the work alone (`timed`).
  * The least of several runs counts: what else the machine does makes a run dearer, never cheaper. While the factor is
  * `limit` or more, more runs are made.
  */
@@ -21,9 +21,15 @@ export async function growth(
   return least.large / least.small;
 }
 
-/** What a piece of work takes, in ms. */
+/** The processor time that this process has used, in ms. On the clock, long work would pay for all that runs beside it. */
+export function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** The processor time of a piece of work, in ms; at least a microsecond, the least that is counted. */
 export function timed(work: () => void): number {
-  const start = performance.now();
+  const before = cpuMs();
   work();
-  return performance.now() - start;
+  return Math.max(cpuMs() - before, 0.001);
 }
