@@ -1,86 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type HostFacts, parseHostFacts, readHostFacts } from '../../src/host/facts.ts';
+import { type HostFacts, readHostFacts } from '../../src/host/facts.ts';
 import { stayWithUplink, surroundingsOf } from '../../src/host/index.ts';
 import { chooseUplink, findUplink, parseReach, type UplinkOptions } from '../../src/host/uplink.ts';
-import { type Address, parseAddress, parsePrefix } from '../../src/ip/index.ts';
+import { parsePrefix } from '../../src/ip/index.ts';
 import { needs } from '../support/needs.ts';
+import { address, facts, none, texts } from './uplinkFacts.ts';
 import { Namespace } from './world.ts';
-
-const address = (text: string): Address => parseAddress(text) ?? assert.fail(text);
-const texts = (values: readonly { readonly text: string }[]): string[] =>
-  values.map(({ text }) => text);
-const none: UplinkOptions = {
-  iface: [],
-  ifaceRegex: [],
-  ifaceCanReach: undefined,
-  publicIp: undefined,
-  publicIpv6: undefined,
-};
-
-const link = (ifindex: number, ifname: string, kind: string, addr_info: unknown[]) => ({
-  ifindex,
-  ifname,
-  flags: ['UP', 'LOWER_UP'],
-  mtu: 1400 + ifindex,
-  link_type: kind === 'loopback' ? 'loopback' : 'ether',
-  ...(kind === 'loopback' ? {} : { linkinfo: { info_kind: kind } }),
-  addr_info,
-});
-const inet = (local: string, prefixlen: number, more = {}) => ({
-  local,
-  prefixlen,
-  scope: 'global',
-  ...more,
-});
-
-/** eth0 with two addresses and the default route, eth1 without, docker0, VIPs on lo. */
-const facts = parseHostFacts({
-  addresses: JSON.stringify([
-    link(1, 'lo', 'loopback', [
-      inet('127.0.0.1', 8, { scope: 'host' }),
-      inet('10.10.10.250', 32),
-      inet('203.0.113.1', 32),
-    ]),
-    link(2, 'eth0', 'veth', [
-      inet('169.254.3.3', 16, { scope: 'link' }),
-      inet('10.10.10.101', 24),
-      inet('10.10.10.111', 24, { secondary: true }),
-      inet('fe80::1', 64, { scope: 'link' }),
-      inet('fd00::9', 64, { temporary: true }),
-      inet('fd00::5', 64),
-    ]),
-    link(3, 'eth1', 'veth', [inet('192.168.7.1', 24)]),
-    link(4, 'docker0', 'bridge', [inet('10.100.1.1', 24)]),
-    link(5, 'wg0', 'wireguard', []),
-    { ifname: 'no index' },
-    null,
-  ]),
-  routes: [
-    {
-      family: 4,
-      text: JSON.stringify([
-        { dst: '10.10.10.0/24', dev: 'eth0', protocol: 'kernel', scope: 'link' },
-        { dst: '192.168.7.0/24', dev: 'eth1', scope: 'link' },
-        { dst: '10.100.1.0/24', dev: 'docker0', scope: 'link' },
-        { dst: '172.16.0.9', dev: 'eth1', scope: 'link' },
-        { dst: '10.5.0.0/16', dev: 'eth0', via: { family: 'inet6', host: 'fe80::1' } },
-        { type: 'blackhole', dst: '10.3.0.0/16', dev: 'eth0' },
-        { dst: '10.4.0.0/16', dev: 'gone0' },
-        { dst: 'nonsense', dev: 'eth0' },
-      ]),
-    },
-    {
-      family: 4,
-      text: JSON.stringify([
-        { dst: 'default', gateway: '192.168.7.254', dev: 'eth1', metric: 200 },
-        { dst: 'default', metric: 50, nexthops: [{ gateway: '10.10.10.1', dev: 'eth0' }] },
-      ]),
-    },
-    { family: 6, text: JSON.stringify([{ dst: 'fd00::/64', dev: 'eth0' }]) },
-    { family: 6, text: '' },
-  ],
-});
 
 const without = (change: Partial<HostFacts>): HostFacts => ({ ...facts, ...change });
 const chosen = (options: Partial<UplinkOptions>, from = facts) => {
@@ -210,87 +136,6 @@ describe('the uplink', () => {
           `^--public-ip=${publicIp} is no address that peers reach through eth0 \\(it has 10`,
         ),
       );
-    });
-  }
-
-  const v6only = facts.links.map((one) =>
-    one.name === 'eth1'
-      ? {
-          ...one,
-          addresses: [
-            {
-              address: address('fd00:7::30'),
-              length: 64,
-              secondary: false,
-              usable: true,
-              dynamic: true,
-            },
-            { address: address('fd00:7::20'), length: 64, secondary: false, usable: true },
-            { address: address('fd00:7::10'), length: 64, secondary: false, usable: true },
-            { address: address('fd00:7::5'), length: 64, secondary: false, usable: false },
-          ],
-        }
-      : one,
-  );
-  const route6 = { family: 6 as const, gateway: address('fe80::2'), device: 3, metric: 1024 };
-  const six = without({ links: v6only, defaultRoutes: [...facts.defaultRoutes, route6] });
-  const chosen6 = (options: Partial<UplinkOptions>, from = six): string => {
-    const choice = chooseUplink(from, { ...none, ...options });
-    return choice.kind === 'uplink'
-      ? `${choice.name} ${choice.address?.text} ${choice.address6?.text}${choice.how6}`
-      : choice.reason;
-  };
-  const FIRST =
-    '; the first of its IPv6 addresses, choose another (fd00:7::20, fd00:7::30) with --public-ipv6';
-  for (const [what, options, expected] of [
-    ['its own default route', { families: [6] }, `eth1 undefined fd00:7::10${FIRST}`],
-    ['both families of one interface', { families: [4, 6] }, 'eth0 10.10.10.101 fd00::5'],
-    ['IPv4 alone where it is that', { families: [4] }, 'eth0 10.10.10.101 undefined'],
-    [
-      'an address that is in use',
-      { families: [6], keep: address('fd00:7::30') },
-      `eth1 undefined fd00:7::30${FIRST.replace('20, fd00:7::30', '10, fd00:7::20')}`,
-    ],
-    [
-      'one that has gone from use',
-      { families: [6], keep: address('fd00:7::99') },
-      `eth1 undefined fd00:7::10${FIRST}`,
-    ],
-    [
-      'its address as --iface',
-      { families: [6], iface: ['fd00:7::20'] },
-      'eth1 undefined fd00:7::20',
-    ],
-    ['a regex on it', { families: [6], ifaceRegex: ['::30$'] }, 'eth1 undefined fd00:7::30'],
-    [
-      '--public-ipv6',
-      { families: [6], publicIpv6: address('fd00:7::20') },
-      'eth1 undefined fd00:7::20, address by --public-ipv6',
-    ],
-    [
-      'only the other family on a named one',
-      { families: [4, 6], iface: ['eth1'] },
-      /^eth1 has no IPv4 address yet/,
-    ],
-    [
-      'a link-local address at most',
-      { families: [6], iface: ['docker0'] },
-      /^docker0 has no global IPv6 address yet \(--iface=docker0\), but the default route of IPv6 is through eth1: name the interface that has both with --iface; there/,
-    ],
-    [
-      'a public one elsewhere',
-      { families: [6], publicIpv6: address('2001:db8::1') },
-      /^--public-ipv6=2001:db8::1 is no address that peers reach through eth1/,
-    ],
-    [
-      'a public one of the link alone',
-      { families: [6], iface: ['eth0'], publicIpv6: address('fe80::1') },
-      /^--public-ipv6=fe80::1 is no address/,
-    ],
-  ] as const) {
-    test(`of IPv6 by ${what}`, () => {
-      if (typeof expected === 'string') assert.equal(chosen6(options), expected);
-      else assert.match(chosen6(options), expected);
     });
   }
 
