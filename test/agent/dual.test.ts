@@ -180,6 +180,25 @@ describe('in a dual-stack network', () => {
     await world.close();
   });
 
+  test('a link that was down comes back without its IPv6 address: IPv4 goes on, the lease stays as it is', async () => {
+    const { world, hosts, first } = await fleet(DUAL);
+    const lease = world.etcd.under(first.key);
+    first.kernel.setLink(first.device, { up: false });
+    await world.run(2_000);
+    first.kernel.setLink(first.device, { up: true });
+    first.routeByDefault();
+    const four = wanted(world, first).filter((route) => route.startsWith('10.'));
+    await world.until('IPv4 is back', () => String(first.routes()) === String(four));
+    await world.run(60_000);
+    assert.deepEqual(first.routes(), four);
+    assert.match(first.readyz(), /eth0 has no global IPv6 address yet/);
+    assert.match(first.readyz(), /peers without a route: 2 /);
+    first.kernel.addAddress(first.device, 'fd00:9::101/64');
+    await world.until('all is as before', () => hosts.every((one) => all(world, one)));
+    assert.deepEqual(world.etcd.under(first.key), lease);
+    await world.close();
+  });
+
   test('a reservation with our addresses is taken as it is, and keeps no etcd lease', async () => {
     const world = new AgentWorld();
     world.etcd.put(CONFIG_KEY, DUAL);
