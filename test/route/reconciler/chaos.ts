@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import console from 'node:console';
 import { RouteMetrics } from '../../../src/route/metric.ts';
 import type { KernelRoute } from '../../../src/route/types.ts';
-import { type ModelKernel, ModelWorld, metricBy, OURS, prefix, WITHIN } from './world.ts';
+import type { ModelKernel } from './modelKernel.ts';
+import { ModelWorld, metricBy, OURS, prefix, WITHIN } from './world.ts';
 
 const { SEED } = process.env;
 const STEPS_PER_WORLD = 200;

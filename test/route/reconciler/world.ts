@@ -16,6 +16,7 @@ import type {
 import { sameRow } from '../../../src/route/rows.ts';
 import { type KernelRoute, PROTOCOL_BOOT, routeText } from '../../../src/route/types.ts';
 import { FakeKernel } from '../../support/fakeKernel.ts';
+import type { ModelKernel } from './modelKernel.ts';
 
 export const OURS = 99;
 export const WITHIN = [prefix('10.100.0.0/16'), prefix('fd01::/32')];
@@ -44,25 +45,6 @@ const nexthopText = (route: KernelRoute): string =>
   `${route.prefix.text} ${route.gateway?.text} ${route.device}`;
 
 type Request = Extract<ReconcilerOutput, { type: 'dump' | 'apply' }>;
-
-/** What a world needs of its kernel: the fake one has it, and the real one in a namespace (support/realKernel.ts). */
-export type ModelKernel = Pick<
-  FakeKernel,
-  | 'addLink'
-  | 'setLink'
-  | 'links'
-  | 'addAddress'
-  | 'removeAddress'
-  | 'foreignAdd'
-  | 'foreignDelete'
-  | 'routes'
-  | 'dumpNow'
-  | 'applyNow'
-  | 'driver'
-  | 'step'
-  | 'failures'
-  | 'toString'
->;
 
 /** A reconciler over any kernel. */
 export class ModelWorld {
