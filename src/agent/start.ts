@@ -22,7 +22,7 @@ import {
   writeSubnetFile,
 } from '../host/index.ts';
 import { loadState, loadView, saveState, saveView } from '../lease/index.ts';
-import { nativeNotify, openRouteDriver, type RouteDriver } from '../route/index.ts';
+import { nativeFirewall, nativeNotify, openRouteDriver, type RouteDriver } from '../route/index.ts';
 import { Agent } from './agent.ts';
 import { serveHealth } from './health.ts';
 import { HostUnusable } from './hostUnusable.ts';
@@ -178,7 +178,8 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
     publicIp: options.publicIp,
     publicIpv6: options.publicIpv6,
   };
-  const rules = new ForwardRules({ log, clock, checkMs: options.firewallCheckMs });
+  const hear = nativeFirewall();
+  const rules = new ForwardRules({ log, clock, checkMs: options.firewallCheckMs, hear });
   return {
     identity,
     table,

@@ -123,7 +123,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'iptables-resync',
     kind: 'seconds',
     value: 'SECONDS',
-    help: 'how often the firewall rules are checked',
+    help: 'how often the firewall rules are checked at most, and as often where their changes are not heard',
     default: '5',
     range: [1, 86_400],
   },

@@ -5,6 +5,7 @@ export {
   ForwardRules,
   type ForwardStatus,
   type ForwardWanted,
+  type Hear,
 } from './forward/index.ts';
 export { ensureForwarding, type ForwardingOutcome } from './forwarding.ts';
 export { acquireLock, type Lock, lockHolder } from './lock.ts';

@@ -1,7 +1,7 @@
 /** Routes: desired against actual, and the drivers that read and write the kernel's. */
 export type { DeviceLink } from './links.ts';
 export { type MetricChoice, RouteMetrics } from './metric.ts';
-export { nativeNotify } from './native/index.ts';
+export { nativeFirewall, nativeNotify } from './native/index.ts';
 export * from './neighbours/index.ts';
 export * from './open.ts';
 export { IN_PLACE } from './peer.ts';

@@ -4,7 +4,7 @@
 mod notify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hostgw_rtnetlink::batch::{Batches, Failure, Outcome, Request};
@@ -109,6 +109,38 @@ impl Netlink {
     pub fn close(&mut self) {
         self.listener = None;
         self.batches = None;
+    }
+}
+
+/// Hears nftables change.
+#[napi]
+pub struct Firewall {
+    listener: Option<Listener>,
+}
+
+#[napi]
+impl Firewall {
+    /// Calls back after a change, several merged into one call. Does not keep the process alive.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(callback: Function<'_, (), ()>) -> Result<Self> {
+        let pending = Arc::new(AtomicBool::new(false));
+        let taken = Arc::clone(&pending);
+        let call = callback.build_threadsafe_function::<()>().weak::<true>().build_callback(move |_| {
+            taken.store(false, Ordering::Release);
+            Ok(())
+        })?;
+        let listener = Listener::firewall(move || {
+            if !pending.swap(true, Ordering::AcqRel) {
+                call.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        });
+        Ok(Self { listener: Some(listener.map_err(sentence)?) })
+    }
+
+    /// Ends listening and waits for its thread. Calling it twice is harmless.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        self.listener = None;
     }
 }
 

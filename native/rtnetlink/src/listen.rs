@@ -1,4 +1,4 @@
-//! Hints that links, addresses or routes may have changed, heard by a thread of its own.
+//! Hints that links, addresses or routes may have changed, or the firewall, heard by a thread of its own.
 //! Lost events count as a change of everything; nothing that happens after `start` returns is missed.
 
 use std::io;
@@ -19,6 +19,8 @@ pub const ALL: u32 = LINKS | ADDRESSES | ROUTES;
 
 /// RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// The group NFNLGRP_NFTABLES (7) of NETLINK_NETFILTER: every change of nftables, by nft and by iptables-nft.
+const NFTABLES: u32 = 1 << (7 - 1);
 /// Larger than any event; one that is cut counts as lost.
 const BUFFER: usize = 64 << 10;
 /// Before a broken socket is opened anew.
@@ -32,10 +34,22 @@ const NAP: Duration = Duration::from_millis(1);
 const DRAIN_MAX: usize = 4096;
 
 /// What is listened for.
-struct Ears {
-    filter: Filter,
-    /// The port whose changes of routes are no news.
-    own: Arc<AtomicU32>,
+enum Ears {
+    Network {
+        filter: Filter,
+        /// The port whose changes of routes are no news.
+        own: Arc<AtomicU32>,
+    },
+    Firewall,
+}
+
+impl Ears {
+    fn open(&self) -> io::Result<Socket> {
+        match self {
+            Self::Network { .. } => Socket::open(GROUPS),
+            Self::Firewall => Socket::open_family(libc::NETLINK_NETFILTER, NFTABLES),
+        }
+    }
 }
 
 /// A running listener; dropping it ends the thread, too.
@@ -52,13 +66,22 @@ impl Listener {
         own: Arc<AtomicU32>,
         notify: impl Fn(u32) + Send + 'static,
     ) -> Result<Self, Error> {
-        let socket = open_socket().map_err(Error::system("listen for changes"))?;
+        Self::spawn(Ears::Network { filter, own }, notify)
+    }
+
+    /// Calls `notify` after nftables may have changed. Needs CAP_NET_ADMIN.
+    pub fn firewall(notify: impl Fn() + Send + 'static) -> Result<Self, Error> {
+        Self::spawn(Ears::Firewall, move |_| notify())
+    }
+
+    fn spawn(ears: Ears, notify: impl Fn(u32) + Send + 'static) -> Result<Self, Error> {
+        let socket = ears.open().map_err(Error::system("listen for changes"))?;
         let bell = Bell::new().map_err(Error::system("open an eventfd"))?;
         let heard = bell.try_clone().map_err(Error::system("open an eventfd"))?;
         let thread = std::thread::Builder::new()
             .name("hostgw-listen".to_owned())
             .stack_size(STACK)
-            .spawn(move || listen(socket, &heard, &Ears { filter, own }, notify))
+            .spawn(move || listen(socket, &heard, &ears, notify))
             .map_err(Error::system("start a thread"))?;
         Ok(Self { bell, thread: Some(thread) })
     }
@@ -79,10 +102,6 @@ impl Drop for Listener {
     }
 }
 
-fn open_socket() -> io::Result<Socket> {
-    Socket::open(GROUPS)
-}
-
 fn listen(first: Socket, bell: &Bell, ears: &Ears, notify: impl Fn(u32)) {
     let mut socket = Some(first);
     let mut buffer = vec![0; BUFFER];
@@ -100,7 +119,7 @@ fn listen(first: Socket, bell: &Bell, ears: &Ears, notify: impl Fn(u32)) {
         let bits = match &socket {
             Some(open) => drain(open, &mut buffer, ears),
             None => {
-                socket = open_socket().ok();
+                socket = ears.open().ok();
                 Ok(if socket.is_some() { ALL } else { 0 })
             }
         };
@@ -137,7 +156,9 @@ fn drain(socket: &Socket, buffer: &mut [u8], ears: &Ears) -> io::Result<u32> {
 }
 
 /// What a message says may have changed.
-fn concerns(message: &wire::Message<'_>, Ears { filter, own }: &Ears) -> u32 {
+fn concerns(message: &wire::Message<'_>, ears: &Ears) -> u32 {
+    // Whatever is told there is a change of nftables.
+    let Ears::Network { filter, own } = ears else { return ALL };
     match message.kind {
         wire::RTM_NEWLINK | wire::RTM_DELLINK => LINKS,
         wire::RTM_NEWADDR | wire::RTM_DELADDR => ADDRESSES,

@@ -40,7 +40,7 @@ fn routes_of_ours_and_inside_the_prefixes_are_heard_and_no_others() {
 }
 
 fn ears() -> Ears {
-    Ears { filter: filter(&[]), own: Arc::new(AtomicU32::new(0)) }
+    Ears::Network { filter: filter(&[]), own: Arc::new(AtomicU32::new(0)) }
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn links_are_heard() {
 #[test]
 fn an_overflow_counts_as_a_change_of_everything() {
     in_namespace(|_| {
-        let socket = open_socket().unwrap();
+        let socket = ears().open().unwrap();
         socket.shrink();
         for number in 0..100 {
             ip(&format!("addr add 192.0.2.{number}/32 dev v1"));
@@ -93,7 +93,7 @@ fn an_overflow_counts_as_a_change_of_everything() {
 #[test]
 fn more_events_than_one_reading_takes_are_left_for_the_next() {
     in_namespace(|device| {
-        let socket = open_socket().unwrap();
+        let socket = ears().open().unwrap();
         let adds = (0..DRAIN_MAX + 100)
             .map(|n| format!("10.{}.{}.0", 100 + (n >> 8), n & 255))
             .map(|prefix| op(Kind::Add, &route(&prefix, "10.0.0.9", device)))
@@ -108,7 +108,7 @@ fn more_events_than_one_reading_takes_are_left_for_the_next() {
 #[test]
 fn a_cut_event_counts_as_a_change_of_everything() {
     in_namespace(|_| {
-        let socket = open_socket().unwrap();
+        let socket = ears().open().unwrap();
         ip("addr add 192.0.2.1/32 dev v1");
         assert_eq!(drain(&socket, &mut [0; 20], &ears()).unwrap(), ALL);
     });
@@ -129,5 +129,42 @@ fn a_closed_listener_calls_nothing_and_leaves_no_descriptor() {
         let before = calls.load(Ordering::SeqCst);
         ip("link set v1 down");
         assert_eq!(calls.load(Ordering::SeqCst), before);
+    });
+}
+
+/// Runs nft(8) in the thread's namespace; false if there is none.
+fn nft(line: &str) -> bool {
+    match std::process::Command::new("nft").args(line.split(' ')).status() {
+        Ok(status) => {
+            assert!(status.success(), "nft {line}");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn a_change_of_nftables_is_heard_and_one_of_routes_is_not() {
+    in_namespace(|_| {
+        let changes = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&changes);
+        let mut listener = Listener::firewall(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
+        let heard = || changes.swap(0, Ordering::SeqCst) != 0;
+        ip("route add 10.100.1.0/24 via 10.0.0.9 dev v0 proto boot");
+        assert!(!heard());
+        if !nft("add table inet other") {
+            eprintln!("skipped: needs nft");
+            return;
+        }
+        until("a new table", heard);
+        nft("flush ruleset");
+        until("its end", heard);
+        listener.close();
+        heard();
+        nft("add table inet other");
+        assert!(!heard());
     });
 }

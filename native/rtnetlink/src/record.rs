@@ -22,7 +22,7 @@
 //! length (1), zero (2), address (16).
 
 /// Changes with the layouts above or with the addon's functions; the loader refuses another number.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 /// Bytes of one record.
 pub const RECORD: usize = 68;
 const FILTER: usize = 8;

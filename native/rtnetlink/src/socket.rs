@@ -14,17 +14,22 @@ const REPLIES: usize = 64;
 /// Fits what 256 messages a send may answer many times over; the default holds exactly 256 replies.
 const RECEIVE_BUFFER: c_int = 4 << 20;
 
-/// A NETLINK_ROUTE socket, bound to a port of its own.
+/// A netlink socket, bound to a port of its own.
 pub struct Socket {
     fd: OwnedFd,
 }
 
 impl Socket {
-    /// Opens a socket that hears `groups` (RTMGRP_*, a mask; 0 for none).
+    /// Opens a NETLINK_ROUTE socket that hears `groups` (RTMGRP_*, a mask; 0 for none).
     pub fn open(groups: u32) -> io::Result<Self> {
+        Self::open_family(libc::NETLINK_ROUTE, groups)
+    }
+
+    /// Opens a socket of a netlink family (NETLINK_*) that hears `groups`, a mask.
+    pub fn open_family(family: c_int, groups: u32) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: socket takes no pointers.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, family) };
         checked(fd as isize)?;
         // SAFETY: fd is a descriptor that was just opened, and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };

@@ -5,6 +5,7 @@
 import { type Clock, type Log, run } from '../../core/index.ts';
 import type { Family } from '../../ip/index.ts';
 import { Iptables, type IptablesOutcome } from './iptables.ts';
+import { type Hear, keepLooking } from './lookout.ts';
 import { type NftOutcome, NftTable } from './nft.ts';
 import { carriedIn, type ForwardWanted, iptablesRules, nftScript, refusal } from './rules.ts';
 
@@ -18,8 +19,10 @@ export interface ForwardPorts {
   readonly run?: typeof run;
   readonly log: Log;
   readonly clock: Clock;
-  /** How often `watch` looks; default 2000 ms. */
+  /** How often `watch` looks at most, and as often where changes cannot be heard; default 2000 ms. */
   readonly checkMs?: number;
+  /** How changes of nftables are heard, where they can be. */
+  readonly hear?: Hear | undefined;
   /** Reads /proc/net/ip_tables_names, or ip6_tables_names; a parameter for tests in other namespaces. */
   readonly legacyTables?: (family: Family) => Promise<string>;
 }
@@ -32,6 +35,9 @@ export class ForwardRules {
   #log: Log;
   #clock: Clock;
   #checkMs: number;
+  #hear: Hear | undefined;
+  /** The rules seen last are all in nftables: iptables-legacy tells nobody of a change. */
+  #audible = false;
   #nft: NftTable;
   #iptables: Readonly<Record<Family, Iptables>>;
   #wanted: ForwardWanted | undefined;
@@ -48,6 +54,7 @@ export class ForwardRules {
     this.#log = ports.log;
     this.#clock = ports.clock;
     this.#checkMs = ports.checkMs ?? CHECK_MS;
+    this.#hear = ports.hear;
     this.#nft = new NftTable(ports.run ?? run);
     const tables = (family: Family): Iptables =>
       new Iptables(ports.run ?? run, family, ports.legacyTables);
@@ -67,31 +74,33 @@ export class ForwardRules {
   }
 
   /**
-   * Looks every `checkMs` until `signal` aborts, puts back what is gone and says so; `onStatus` hears every status that
-   * is not the last one that `ensure` or it told. A look costs five short programs (nft list, iptables --version,
-   * three iptables -S), in dual-stack nine: on two busy cores 22 ms with 3 peers, 34 ms with 1,000.
+   * Looks from time to time until `signal` aborts (lookout.ts), puts back what is gone and says so; `onStatus` hears every
+   * status that is not the last one that `ensure` or it told. A look costs five short programs (nft list, iptables
+   * --version, three iptables -S), in dual-stack nine: on two busy cores 22 ms with 3 peers, 34 ms with 1,000.
    */
   watch(onStatus: (status: ForwardStatus) => void, signal: AbortSignal): void {
-    const look = async (): Promise<void> => {
-      await this.#inTurn(async () => {
-        const before = this.#told;
-        const status = await this.#reconcile(signal);
-        if (status !== undefined && this.#told !== before) onStatus(status);
-      });
+    const turn = async (): Promise<void> => {
+      const before = this.#told;
+      const status = await this.#reconcile(signal);
+      if (status !== undefined && this.#told !== before) onStatus(status);
     };
-    const next = (): void => {
-      if (signal.aborted) return;
-      const cancel = this.#clock.at(this.#clock.now() + this.#checkMs, () => {
-        signal.removeEventListener('abort', cancel);
-        look()
-          .catch((error: unknown) => {
-            if (!signal.aborted) this.#log.error(`Looking at the forward rules failed: ${error}`);
-          })
-          .finally(next);
+    const look = async (): Promise<boolean> => {
+      await this.#inTurn(turn).catch((error: unknown) => {
+        if (!signal.aborted) this.#log.error(`Looking at the forward rules failed: ${error}`);
       });
-      signal.addEventListener('abort', cancel, { once: true });
+      return this.#audible;
     };
-    next();
+    const glance = async (): Promise<boolean> => {
+      const wanted = this.#wanted;
+      if (wanted === undefined) return false;
+      const carried = ([4, 6] as const).filter((family) => carriedIn(wanted, family) !== undefined);
+      const legacy = await Promise.all(
+        carried.map((family) => this.#iptables[family].usesLegacy()),
+      );
+      return legacy.includes(true);
+    };
+    const ways = { hear: this.#hear, look, glance };
+    keepLooking({ clock: this.#clock, everyMs: this.#checkMs, ...ways }, signal);
   }
 
   /** Takes everything of ours away. Resolves to what could not be, as one sentence. */
@@ -122,6 +131,7 @@ export class ForwardRules {
     const marking = nft.kind !== 'absent' && nft.kind !== 'failed';
     const iptables = await this.#ensureIptables(wanted, marking, signal);
     this.#say(script, nft, iptables);
+    this.#audible = marking && !iptables.backends.some((name) => name.endsWith('-legacy'));
     const status = statusOf(nft, iptables.backends, iptables.problems);
     this.#told = JSON.stringify(status);
     return status;

@@ -73,6 +73,11 @@ export class Iptables {
     return outcome;
   }
 
+  /** Whether the legacy backend has chains that packets pass. It tells nobody of a change. */
+  async usesLegacy(): Promise<boolean> {
+    return (await this.#legacyInUse()) !== undefined;
+  }
+
   /** The default one, which Docker takes when it starts; the other one too where its chains are in use. */
   async #backends(signal: AbortSignal): Promise<Backend[]> {
     const version = await this.#start(this.#tool, ['--version'], signal);

@@ -1,4 +1,4 @@
-/** The native route driver and systemd notification: what the addon offers, or why it cannot. */
+/** The native route driver, systemd notification and hearing the firewall: what the addon offers, or why it cannot. */
 
 import process from 'node:process';
 import { sentenceOf } from '../../core/index.ts';
@@ -33,6 +33,22 @@ export function nativeNotify(): ((text: string) => void) | undefined {
   return (text) => {
     const socket = process.env['NOTIFY_SOCKET'];
     if (socket !== undefined && socket !== '') native.notify(socket, text);
+  };
+}
+
+/**
+ * Calls back after nftables may have changed (nft, iptables-nft), until the signal aborts; undefined without the addon. The
+ * function throws if the kernel does not let it be heard.
+ */
+export function nativeFirewall():
+  | ((onChange: () => void, signal: AbortSignal) => void)
+  | undefined {
+  const loaded = loadOnce();
+  if (loaded.kind !== 'loaded') return undefined;
+  const { native } = loaded;
+  return (onChange, signal) => {
+    const firewall = new native.Firewall(onChange);
+    signal.addEventListener('abort', () => firewall.close(), { once: true });
   };
 }
 

@@ -30,11 +30,17 @@ export interface Netlink {
   close(): void;
 }
 
+/** Hears nftables change. */
+export interface Firewall {
+  close(): void;
+}
+
 /** What the addon exports. */
 export interface NativeAddon {
   readonly abi: () => number;
   readonly notify: (socket: string, text: string) => void;
   readonly Netlink: new () => Netlink;
+  readonly Firewall: new (onChange: () => void) => Firewall;
 }
 
 /** absent: there is no file. broken: there is one, but it cannot be used. */
@@ -74,7 +80,7 @@ export function checkExports(file: string, exports: unknown): Loaded {
     const is = abi === undefined ? 'has no version' : `has version ${abi}`;
     return { kind: 'broken', reason: `${file} ${is}, version ${ABI} is needed: build it anew` };
   }
-  for (const name of ['notify', 'Netlink'] as const) {
+  for (const name of ['notify', 'Netlink', 'Firewall'] as const) {
     if (typeof found[name] !== 'function')
       return { kind: 'broken', reason: `${file} lacks ${name}: build it anew` };
   }

@@ -6,7 +6,7 @@ import { type Address, type Prefix, v4, v6 } from '../../ip/index.ts';
 import type { DumpFilter, KernelRoute, Route, RouteOp } from '../types.ts';
 
 /** The layouts' and functions' number: an addon with another one is not used. */
-export const ABI = 3;
+export const ABI = 4;
 /** Bytes of one record. */
 export const RECORD = 68;
 const FILTER = 8;

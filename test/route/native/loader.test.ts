@@ -59,7 +59,7 @@ describe('the addon loader', () => {
   });
 
   test('an addon of another version or with a function missing is broken', () => {
-    const whole = { abi: () => ABI, notify: () => {}, Netlink: class {} };
+    const whole = { abi: () => ABI, notify: () => {}, Netlink: class {}, Firewall: class {} };
     assert.equal(checkExports('FILE', whole).kind, 'loaded');
     const reasons = [
       undefined,
