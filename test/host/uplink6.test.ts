@@ -1,8 +1,38 @@
 /** Which interface and which IPv6 address peers are told of. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parseHostFacts } from '../../src/host/facts.ts';
 import { chooseUplink, type UplinkOptions } from '../../src/host/uplink.ts';
 import { address, facts, none } from './uplinkFacts.ts';
+
+describe('the facts of IPv6', () => {
+  test('have connected prefixes and default routes, wherever they stand among routes by a gateway', () => {
+    const peer = { dst: 'fd00:100:0:9::/64', gateway: 'fd00::9', dev: 'eth0', flags: [] };
+    const hops = [
+      { gateway: 'fd00::9', dev: 'eth0' },
+      { gateway: 'fd00::8', dev: 'eth0' },
+    ];
+    const rest = [
+      { dst: 'fd00::/64', dev: 'eth0', flags: [] },
+      { dst: 'default', gateway: 'fe80::2', dev: 'eth0', metric: 7, flags: [] },
+      { dst: 'fd00:100:0:8::/64', nexthops: hops },
+    ];
+    const link = { ifindex: 2, ifname: 'eth0', flags: ['UP'], mtu: 1500 };
+    const read = (routes: readonly object[]) =>
+      parseHostFacts({
+        addresses: JSON.stringify([link]),
+        routes: [{ family: 6, text: JSON.stringify(routes) }],
+      });
+    const plain = read(rest);
+    assert.deepEqual(
+      [plain.connected.length, plain.defaultRoutes.length, plain.defaultRoutes[0]?.metric],
+      [1, 1, 7],
+    );
+    for (const at of [0, 1, 2, 3])
+      assert.deepEqual(read([...rest.slice(0, at), peer, peer, ...rest.slice(at)]), plain);
+    assert.deepEqual(read([peer]).connected, []);
+  });
+});
 
 describe('the uplink', () => {
   const v6only = facts.links.map((one) =>
