@@ -88,9 +88,9 @@ pub fn filter(within: &[(&str, u8)]) -> Filter {
 
 /// Waits for a condition, with a deadline.
 pub fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not happen within 5 s");
+        assert!(Instant::now() < deadline, "{what} did not happen within 30 s");
         std::thread::yield_now();
     }
 }
