@@ -38,6 +38,18 @@ interface Gateway {
   saidDead: boolean;
 }
 
+interface Want {
+  readonly address: Address;
+  readonly wanted: boolean;
+}
+
+const newGateway = (address: Address): Gateway => ({
+  address,
+  prefixes: new Set(),
+  outcome: 'unknown',
+  saidDead: false,
+});
+
 export class NeighbourSide {
   readonly #ports: AgentPorts;
   readonly #options: NeighbourSideOptions;
@@ -70,20 +82,28 @@ export class NeighbourSide {
   }
 
   /** The route of a prefix goes, or will go, through this gateway; undefined: it has no route any more. */
-  route({ text: prefix }: Prefix, address: Address | undefined): void {
-    const before = this.#gatewayOf.get(prefix);
-    if (before?.address.text === address?.text) return;
-    if (before !== undefined) this.#leave(before, prefix);
-    if (address !== undefined) this.#join(address, prefix);
+  routes(
+    changes: readonly { readonly prefix: Prefix; readonly gateway: Address | undefined }[],
+  ): void {
+    // Told at once: after each of thousands the keeper would think about what it has to do now.
+    const wants: Want[] = [];
+    for (const { prefix, gateway } of changes) {
+      const before = this.#gatewayOf.get(prefix.text);
+      if (before?.address.text === gateway?.text) continue;
+      if (before !== undefined) wants.push(...this.#leave(before, prefix.text));
+      if (gateway !== undefined) wants.push(...this.#join(gateway, prefix.text));
+    }
+    this.#want(wants);
   }
 
   /** The gateways are behind another device now. */
   setDevice(device: number): void {
     if (device === this.#device) return;
-    const all = Array.from(this.#gateways.values(), ({ address }) => address);
-    this.#want(all, false);
+    const all = (wanted: boolean): Want[] =>
+      Array.from(this.#gateways.values(), ({ address }) => ({ address, wanted }));
+    this.#want(all(false));
     this.#device = device;
-    this.#want(all, true);
+    this.#want(all(true));
     for (const gateway of this.#gateways.values()) this.#learn(gateway, 'unknown');
   }
 
@@ -97,30 +117,32 @@ export class NeighbourSide {
     this.#send?.({ type: 'hint' });
   }
 
-  #join(address: Address, prefix: string): void {
-    let gateway = this.#gateways.get(address.text);
-    if (gateway === undefined) {
-      gateway = { address, prefixes: new Set(), outcome: 'unknown', saidDead: false };
-      this.#gateways.set(address.text, gateway);
-      this.#want([address], true);
-    }
+  #join(address: Address, prefix: string): Want[] {
+    const known = this.#gateways.get(address.text);
+    const gateway = known ?? newGateway(address);
+    if (known === undefined) this.#gateways.set(address.text, gateway);
     gateway.prefixes.add(prefix);
     this.#gatewayOf.set(prefix, gateway);
     if (gateway.outcome === 'failed') this.#options.onSilent(prefix, true);
+    return known === undefined ? [{ address, wanted: true }] : [];
   }
 
-  #leave(gateway: Gateway, prefix: string): void {
+  #leave(gateway: Gateway, prefix: string): Want[] {
     gateway.prefixes.delete(prefix);
     this.#gatewayOf.delete(prefix);
     if (gateway.outcome === 'failed') this.#options.onSilent(prefix, false);
-    if (gateway.prefixes.size > 0) return;
+    if (gateway.prefixes.size > 0) return [];
     this.#gateways.delete(gateway.address.text);
-    this.#want([gateway.address], false);
+    return [{ address: gateway.address, wanted: false }];
   }
 
-  #want(addresses: readonly Address[], wanted: boolean): void {
+  #want(wants: readonly Want[]): void {
+    if (wants.length === 0) return;
     const device = this.#device;
-    const changes = addresses.map((address) => ({ neighbour: { address, device }, wanted }));
+    const changes = wants.map(({ address, wanted }) => ({
+      neighbour: { address, device },
+      wanted,
+    }));
     this.#send?.({ type: 'wanted', changes });
   }
 

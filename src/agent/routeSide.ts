@@ -119,12 +119,14 @@ export class RouteSide {
     for (const wish of changes) {
       if (wish.gateway === undefined) this.#wishes.delete(wish.prefix.text);
       else this.#wishes.set(wish.prefix.text, wish);
-      // A route that is there, or held, needs its gateway until it is gone.
-      const stays = wish.gateway === undefined && this.#states.get(wish.prefix.text) !== undefined;
-      if (!stays) this.#neighbours.route(wish.prefix, wish.gateway);
     }
     const routed = changes.map((wish) => this.#routed(wish));
+    // Routes first: entries of neighbours go to the kernel by the same socket, one call after the other.
     this.#send({ type: 'desired', changes: routed, complete, suspect });
+    // A route that is there, or held, needs its gateway until it is gone.
+    const stays = ({ prefix, gateway }: Wish): boolean =>
+      gateway === undefined && this.#states.get(prefix.text) !== undefined;
+    this.#neighbours.routes(changes.filter((wish) => !stays(wish)));
   }
 
   /** The uplink is another one now, or has another index: every route goes through it. */
@@ -155,7 +157,8 @@ export class RouteSide {
         return this.#peer(report.prefix, report.state, report.reason);
       case 'removed':
         this.#states.set(report.prefix.text, undefined);
-        if (!this.#wishes.has(report.prefix.text)) this.#neighbours.route(report.prefix, undefined);
+        if (!this.#wishes.has(report.prefix.text))
+          this.#neighbours.routes([{ prefix: report.prefix, gateway: undefined }]);
         return this.#crowd.say(
           'info',
           `subnet removed: ${report.prefix.text}`,
