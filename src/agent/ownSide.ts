@@ -24,10 +24,15 @@ export interface OwnSideEvents {
   unsaved(reason: string | undefined): void;
 }
 
+export type OwnSidePorts = Pick<AgentPorts, 'clock' | 'random' | 'newLeaseId'> & {
+  readonly etcd: Pick<AgentPorts['etcd'], 'transact' | 'get' | 'grant' | 'keepAlive'>;
+  readonly host: Pick<AgentPorts['host'], 'saveState'>;
+};
+
 /** Starts both cores; what is returned feeds `own`. */
 export function runOwn(
-  ports: AgentPorts,
-  options: LeaseSideOptions,
+  ports: OwnSidePorts,
+  options: Omit<LeaseSideOptions, 'disk'>,
   events: OwnSideEvents,
 ): Send<OwnInput> {
   const { clock, random, etcd, host } = ports;
@@ -82,7 +87,7 @@ export function runOwn(
       keeper,
       async () =>
         output.type === 'grant'
-          ? etcd.grant(id, output.ttl).then(() => ({ type: 'granted', attempt }))
+          ? etcd.grant(id, output.ttl).then((ttl) => ({ type: 'granted', attempt, ttl }))
           : etcd.keepAlive(id).then((ttl) => ({ type: 'keptAlive', attempt, ttl })),
       (reason) => ({ type: 'failed', attempt, reason }),
     );

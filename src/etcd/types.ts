@@ -94,7 +94,7 @@ export interface Etcd {
   ): Promise<{ readonly revision: number; readonly entries: readonly KeyValue[] }>;
   get(key: string): Promise<KeyValue | undefined>;
   transact(transaction: Transaction): Promise<TransactionResult>;
-  /** Creates an etcd lease under the given id (decimal, 1 to 2^63-1); an existing lease of this id counts as granted. Returns the TTL in seconds. */
+  /** Creates an etcd lease under the given id (decimal, 1 to 2^63-1); an existing lease of this id counts as granted, and is renewed. Returns the TTL in seconds. */
   grant(id: string, ttlSeconds: number): Promise<number>;
   /** Renews once, without a write; returns the TTL left in seconds, 0 if the lease is gone. */
   keepAlive(id: string): Promise<number>;

@@ -89,14 +89,11 @@ export function readLease(name: string, entry: StoredKey): ReadLease {
   const { createRevision, modRevision, lease: etcdLease } = entry;
   const place = { createRevision, modRevision, etcdLease };
   const none: Subnets = { subnet: undefined, subnet6: undefined };
-  const shown = printable(name);
-  const malformed = (reason: string): ReadLease => ({
-    kind: 'malformed',
-    name: shown,
-    reason: `lease ${shown} ${reason}`,
-    ...(subnets ?? none),
-    ...place,
-  });
+  const malformed = (reason: string): ReadLease => {
+    const shown = printable(name);
+    const why = `lease ${shown} ${reason}`;
+    return { kind: 'malformed', name: shown, reason: why, ...(subnets ?? none), ...place };
+  };
   if (subnets === undefined) return malformed('is not named like 10.100.3.0-24');
   // One subnet has one name, so a create-if-absent of the name is one of the subnet.
   const canonical = subnetName(subnets);

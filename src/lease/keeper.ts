@@ -21,7 +21,8 @@ export type KeeperState =
 export type KeeperInput =
   /** See to it that the etcd lease is there: grants it, or asks at once whether it still is. */
   | { readonly type: 'want'; readonly id: string }
-  | { readonly type: 'granted'; readonly attempt: number }
+  /** `ttl` in seconds, counted from when it was asked for at the earliest: also if a lease of this id was there. */
+  | { readonly type: 'granted'; readonly attempt: number; readonly ttl: number }
   /** `ttl` in seconds, 0: the lease is gone. */
   | { readonly type: 'keptAlive'; readonly attempt: number; readonly ttl: number }
   | { readonly type: 'failed'; readonly attempt: number; readonly reason: string };
@@ -117,10 +118,6 @@ export class Keeper implements Core<KeeperInput, KeeperOutput> {
       this.#next = { kind: request.kind, at: now + this.#wait() };
       if (this.#state.kind === 'granting')
         this.#become({ kind: 'granting', id, reason: answer.reason });
-    } else if (answer.type === 'granted') {
-      this.#failures = 0;
-      // A lease of this id that was there already counts as granted, but has not been renewed by that.
-      this.#next = { kind: 'keepAlive', at: now };
     } else if (answer.ttl > 0) {
       this.#failures = 0;
       const ttlMs = answer.ttl * 1000;

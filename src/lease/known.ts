@@ -3,7 +3,7 @@
  * An answer counts until a view as new as it has come.
  */
 import { type ReadLease, readLease } from './codec.ts';
-import type { StoredKey } from './keys.ts';
+import type { KeyAnswer, KeyPut, StoredKey } from './keys.ts';
 import type { Leases } from './view.ts';
 
 /** What an answer told about a key; undefined: that it is absent. */
@@ -27,6 +27,20 @@ export class Known {
   /** What an answer of etcd told about a key; undefined: that it is absent. */
   tell(name: string, entry: StoredKey | undefined, revision: number): void {
     this.#told.set(name, { revision, read: entry && readLease(name, entry) });
+  }
+
+  /** Whether the key is now as the transaction put it, or as its answer shows it. */
+  tellAnswer(name: string, { key, value, lease }: KeyPut, answer: KeyAnswer): void {
+    const { revision } = answer;
+    const entry = answer.succeeded
+      ? { key, value, lease, createRevision: revision, modRevision: revision }
+      : answer.current.find((current) => current.key === key);
+    this.tell(name, entry, revision);
+  }
+
+  get(name: string): ReadLease | undefined {
+    const told = this.#told.get(name);
+    return told === undefined ? this.#view?.leases.get(name) : told.read;
   }
 
   /** Undefined before the first complete view. Usually nothing was told since, and it is the view itself. */

@@ -5,7 +5,7 @@
  */
 import { backoffMs, type Core, type TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
-import { leaseValue, type PublicAddresses } from './codec.ts';
+import { leaseValue, type PublicAddresses, type ReadLease } from './codec.ts';
 import type { DepartedSubnets } from './departed.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyPut } from './keys.ts';
@@ -15,6 +15,7 @@ import { type Facts, type Plan, planNext } from './ownPlan.ts';
 import { Contest, OnDisk, type Pending } from './ownRequests.ts';
 import { heldText, subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
+import { Voice } from './ownVoice.ts';
 import type { OwnState } from './state.ts';
 
 type PutPlan = Extract<Plan, { kind: 'put' }>;
@@ -40,15 +41,13 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #retryAt: number | undefined;
   readonly #contest: Contest;
   #announced: string | undefined;
+  /** Our key as it was when it was last held: while a view shows the very same, there is nothing to plan. */
+  #settled: ReadLease | undefined;
   /** The etcd lease that was ours until another host wrote under it. */
   #twin: string | undefined;
   /** The subnet that we held in this run and gave up. */
   #replaces: string | undefined;
-  /** Added to every sentence until what a transaction did is known. */
-  #trouble = '';
-  #said = '';
-  #status: OwnStatus = 'waiting';
-  #what = '';
+  readonly #voice = new Voice();
   #out: OwnOutput[] = [];
 
   constructor(options: OwnOptions) {
@@ -67,11 +66,21 @@ export class Own implements Core<OwnInput, OwnOutput> {
 
   handle(input: OwnInput | TimerInput, now: number): OwnOutput[] {
     this.#take(input, now);
+    if (input.type === 'view' && this.#isSettled) return [];
+    this.#settled = undefined;
     this.#wake(now);
     if (this.#pending === undefined && this.#retryAt === undefined) this.#proceed(now);
     const out = this.#out;
     this.#out = [];
     return out;
+  }
+
+  get #isSettled(): boolean {
+    return this.#settled !== undefined && this.#ourKey === this.#settled;
+  }
+
+  get #ourKey(): ReadLease | undefined {
+    return this.#own && this.#known.get(this.#own.subnet);
   }
 
   #wake(now: number): void {
@@ -116,16 +125,11 @@ export class Own implements Core<OwnInput, OwnOutput> {
       this.#disk.saved(pending.state);
     } else if (pending.kind === 'transact' && answer.type === 'transacted') {
       this.#failures = 0;
-      this.#trouble = '';
-      const { revision } = answer.answer;
-      const { key, value, lease } = pending.put;
-      const entry = answer.answer.succeeded
-        ? { key, value, lease, createRevision: revision, modRevision: revision }
-        : answer.answer.current.find((current) => current.key === key);
-      this.#known.tell(pending.name, entry, revision);
+      this.#voice.setTrouble(undefined);
+      this.#known.tellAnswer(pending.name, pending.put, answer.answer);
     } else if (pending.kind === 'read' && answer.type === 'readBack') {
       this.#readBack = undefined;
-      if (answer.entry !== undefined) this.#trouble = '';
+      if (answer.entry !== undefined) this.#voice.setTrouble(undefined);
       // An absent key has no revision: any view that comes after this answer counts for more.
       this.#known.tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0);
     }
@@ -144,8 +148,8 @@ export class Own implements Core<OwnInput, OwnOutput> {
       // A put fails as well if its etcd lease is gone: let the keeper look.
       if (pending.put.lease !== '0') this.#out.push({ type: 'want', id: pending.put.lease });
     }
-    this.#trouble = `; etcd did not confirm key ${pending.name}: ${reason}`;
-    this.#say(this.#status, this.#what);
+    const trouble = `etcd did not confirm key ${pending.name}: ${reason}`;
+    this.#out.push(...this.#voice.setTrouble(trouble));
   }
 
   #proceed(now: number): void {
@@ -201,8 +205,8 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   #facts(): Facts {
-    const { configKey, subnetsPrefix, previous, seed, lost } = this.#options;
     return {
+      ...this.#options,
       config: this.#config,
       leases: this.#known.leases,
       departed: this.#departed,
@@ -211,11 +215,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       own: this.#own,
       twin: this.#twin,
       announced: this.#announced !== undefined,
-      lost: lost ?? 'wait',
-      configKey,
-      subnetsPrefix,
-      previous,
-      seed,
+      lost: this.#options.lost ?? 'wait',
     };
   }
 
@@ -229,7 +229,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (!reservation && this.#keeper.kind === 'doubtful')
       this.#say('doubtful', `holding subnet ${subnet}: ${this.#keeper.reason}`);
     else this.#say('held', heldText(own.subnet, reservation, this.#replaces));
-    this.#persist(own);
+    if (!this.#persist(own)) this.#settled = this.#ourKey;
   }
 
   #announce(lease: Held): void {
@@ -260,13 +260,20 @@ export class Own implements Core<OwnInput, OwnOutput> {
     const own = withAddresses(this.#own, here);
     this.#own = own;
     if (this.#persist(own)) return;
-    if (lease !== '0' && !this.#wantKeeper(lease)) return;
+    if (lease !== '0' && !this.#wantKeeper(lease)) return this.#ungranted();
     const key = this.#options.subnetsPrefix + own.subnet;
     const put: KeyPut = { type: 'put', key, value: leaseValue(here), lease };
     const attempt = ++this.#attempt;
     this.#pending = { kind: 'transact', attempt, name: own.subnet, put };
     const transaction = { compare: [{ key, ...condition }], writes: [put] };
     this.#out.push({ type: 'transact', attempt, transaction });
+  }
+
+  /** What cannot be asked for, for want of an etcd lease: said once, however often that is refused. */
+  #ungranted(): void {
+    const keeper = this.#keeper;
+    if (keeper.kind !== 'granting' || keeper.reason === undefined || this.#voice.troubled) return;
+    this.#out.push(...this.#voice.setTrouble(`etcd did not grant a lease: ${keeper.reason}`));
   }
 
   /** Whether the etcd lease is there; if nobody keeps it, the keeper is asked to. */
@@ -286,14 +293,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     return true;
   }
 
-  #say(planned: OwnStatus, what: string): void {
-    // Held, but what was to be written about it may or may not be in etcd.
-    const status = planned === 'held' && this.#trouble !== '' ? 'doubtful' : planned;
-    this.#status = status;
-    this.#what = what;
-    const sentence = `${what}${this.#trouble}`;
-    if (this.#said === `${status} ${sentence}`) return;
-    this.#said = `${status} ${sentence}`;
-    this.#out.push({ type: 'status', status, sentence });
+  #say(status: OwnStatus, what: string): void {
+    this.#out.push(...this.#voice.say(status, what));
   }
 }

@@ -21,8 +21,8 @@ class Bench {
     return this.give({ type: 'want', id });
   }
 
-  granted(attempt = this.#attempt): string[] {
-    return this.give({ type: 'granted', attempt });
+  granted(ttl = 30, attempt = this.#attempt): string[] {
+    return this.give({ type: 'granted', attempt, ttl });
   }
 
   kept(ttl: number, attempt = this.#attempt): string[] {
@@ -42,7 +42,6 @@ class Bench {
   hold(): this {
     this.want();
     this.granted();
-    this.kept(30);
     return this;
   }
 
@@ -54,12 +53,21 @@ class Bench {
 }
 
 describe('the keeper of the etcd lease', () => {
-  test('grants, and believes in the lease only after a keepalive: one that was there already is old', () => {
+  test('grants, and holds it from when the grant was asked for', () => {
     const bench = new Bench();
     assert.deepEqual(bench.want(), ['granting', 'grant 5']);
-    assert.deepEqual(bench.granted(), ['keepAlive 5']);
-    assert.deepEqual(bench.kept(30), ['held']);
+    bench.now = 4_000;
+    assert.deepEqual(bench.granted(), ['held']);
     assert.equal(bench.keeper.deadline, 10_000);
+  });
+
+  test('a grant whose answer comes after its TTL does not count as held', () => {
+    const bench = new Bench();
+    bench.want();
+    bench.now = 45_000;
+    assert.deepEqual(bench.granted(), ['keepAlive 5']);
+    assert.deepEqual(bench.kept(0), []);
+    assert.deepEqual(bench.wake(), ['grant 5']);
   });
 
   test('renews at a third of the TTL, counted from when the keepalive was sent', () => {

@@ -69,10 +69,10 @@ export class SimEtcd {
     return () => this.#watchers.delete(watcher);
   }
 
-  /** A lease that is there already counts as granted, and is not renewed by that. */
+  /** As the session does it: a lease that is there already counts as granted, and is renewed. */
   grant(id: string, ttl: number): number {
     const there = this.#leases.get(id);
-    if (there === undefined) this.#setLease(id, ttl);
+    this.#setLease(id, there?.ttl ?? ttl);
     return there?.ttl ?? ttl;
   }
 

@@ -99,7 +99,7 @@ export class SimHost {
         else if (output.type === 'grant')
           this.#call(
             () => this.#etcd.grant(output.id, output.ttl),
-            () => send({ type: 'granted', attempt: output.attempt }),
+            (ttl) => send({ type: 'granted', attempt: output.attempt, ttl }),
             (reason) => send({ type: 'failed', attempt: output.attempt, reason }),
           );
         else

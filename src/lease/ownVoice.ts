@@ -1,0 +1,35 @@
+/** What is said about our own subnet: once per change, with what troubles it until that is over. */
+import type { OwnOutput, OwnStatus } from './ownTypes.ts';
+
+export class Voice {
+  #trouble: string | undefined;
+  #status: OwnStatus = 'waiting';
+  #what = '';
+  #said = '';
+
+  get troubled(): boolean {
+    return this.#trouble !== undefined;
+  }
+
+  /** What is to be put out: nothing where it was said already. */
+  say(status: OwnStatus, what: string): OwnOutput[] {
+    this.#status = status;
+    this.#what = what;
+    return this.#output();
+  }
+
+  /** Goes with every sentence from now on; undefined: that is over, to be heard with the next one. */
+  setTrouble(trouble: string | undefined): OwnOutput[] {
+    this.#trouble = trouble;
+    return trouble === undefined ? [] : this.#output();
+  }
+
+  #output(): OwnOutput[] {
+    // Held, but what was to be written about it may or may not be in etcd.
+    const status = this.#status === 'held' && this.troubled ? 'doubtful' : this.#status;
+    const sentence = this.troubled ? `${this.#what}; ${this.#trouble}` : this.#what;
+    if (this.#said === `${status} ${sentence}`) return [];
+    this.#said = `${status} ${sentence}`;
+    return [{ type: 'status', status, sentence }];
+  }
+}
