@@ -1,7 +1,8 @@
 /**
  * The watch core: lists, then watches from the list's revision + 1, and after any cut from the last delivered
  * event's revision + 1, never from a header's. A saved view spares the list where a read of the changes since proves it.
- * Any doubt (compaction, another cluster, a revision that went back, a last change that etcd does not know) means list again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
+ * Any doubt (compaction, another cluster, a revision that went back, a last change that etcd does not know) means list
+ * again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
  */
 import { backoffMs, type Core, type Random, type TimerInput } from '../core/index.ts';
 import { Fed, newestOf } from './fed.ts';

@@ -21,7 +21,6 @@ export interface Since {
   readonly witnesses: readonly KeyValue[];
 }
 
-/** Every answer carries the attempt number of the request that it answers; an answer to an older one is dropped. */
 /** A key as it was at a revision that has been fed or saved; undefined: it was not there. */
 export interface Witness {
   readonly key: string;
@@ -29,6 +28,7 @@ export interface Witness {
   readonly revision: number;
 }
 
+/** Every answer carries the attempt number of the request that it answers; an answer to an older one is dropped. */
 export type WatchInput =
   | { readonly type: 'start'; readonly saved?: SavedView | undefined }
   | ({ readonly type: 'since'; readonly attempt: number } & Since)
