@@ -1,17 +1,19 @@
 /** `hostgw plan` on a host with real etcd and a real kernel: what it prints, and that nothing has changed. */
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   type Host,
   type Lab,
   type LabEtcd,
+  type LabProcess,
   openLab,
   recipeA,
   runtimePath,
   startEtcd,
 } from '../../src/lab/index.ts';
 import { needs } from '../support/needs.ts';
+import { until } from '../support/until.ts';
 import { CONFIG_A, nth, READY } from './recipe.ts';
 
 const skip = needs('root', 'ip', 'unshare', 'setpriv', 'nsenter', 'etcd', 'etcdctl') ?? false;
@@ -45,6 +47,13 @@ describe('hostgw plan', { skip, timeout: 180_000 }, () => {
     etcd = await startEtcd(host);
   });
   after(() => lab.close());
+  const started: LabProcess[] = [];
+  afterEach(async () => {
+    for (const agent of started.splice(0)) {
+      agent.kill('SIGKILL');
+      await agent.exited;
+    }
+  });
   beforeEach(async () => {
     const del = [
       'env',
@@ -141,8 +150,14 @@ describe('hostgw plan', { skip, timeout: 180_000 }, () => {
   test('runs beside an agent, and has nothing to change', async () => {
     await scene();
     const agent = host.spawnAgent({ args: [ENDPOINT] });
+    started.push(agent);
     await agent.waitFor(READY);
     await agent.waitForAll('subnet added: ', 3);
+    // The last thing that an agent writes once it stands.
+    await until(
+      'its view is on disk',
+      async () => (await host.readFile('/var/lib/hostgw/view.json')) !== undefined,
+    );
     const was = await everything();
     const { code, stdout } = await plan();
     assert.equal(code, 0);
@@ -151,8 +166,6 @@ describe('hostgw plan', { skip, timeout: 180_000 }, () => {
     assert.ok(!stdout.includes('would write'), stdout);
     assert.deepEqual(await everything(), was);
     assert.equal(agent.exit, undefined);
-    agent.kill('SIGTERM');
-    await agent.exited;
   });
 
   test('tells of a mass loss that it would be held', async () => {
