@@ -1,4 +1,4 @@
-/** The sentences about the view on disk, which counts while etcd is silent. */
+/** What is to be said of the view on disk, which counts while etcd is silent. */
 import type { DiskView } from '../lease/index.ts';
 
 /** What counts from the start. */
@@ -7,14 +7,15 @@ export function bootText({ revision, confirmedAt }: DiskView, leases: number): s
   return `${leases} leases from the view on disk (revision ${revision}${when}) until etcd answers`;
 }
 
-/** Why our own subnet is held by the disk's word alone, as a clause; `wall` is now, in milliseconds since the epoch. */
-export function silenceText(
-  { confirmedAt }: DiskView,
-  ttlSeconds: number,
-  wall: number,
-  why: string,
-): string {
-  if (confirmedAt !== undefined && wall - confirmedAt <= ttlSeconds * 1_000) return why;
+/** Whether our own key may have run out since etcd was last seen to have it; `wall` is now, in milliseconds since the epoch. */
+export function hasLapsed({ confirmedAt }: DiskView, ttlSeconds: number, wall: number): boolean {
+  return confirmedAt === undefined || wall - confirmedAt > ttlSeconds * 1_000;
+}
+
+/** Why our own subnet is held by the disk's word alone, as a clause. */
+export function silenceText(disk: DiskView, ttlSeconds: number, wall: number, why: string): string {
+  if (!hasLapsed(disk, ttlSeconds, wall)) return why;
+  const { confirmedAt } = disk;
   const last = confirmedAt === undefined ? 'never' : `last at ${timeText(confirmedAt)}`;
   return `${why}; its key was seen in etcd ${last}, and lives ${ttlSeconds} s without this host: the subnet may belong to another one by now`;
 }

@@ -22,7 +22,7 @@ import {
   type Surroundings,
   subnetsOf,
 } from '../lease/index.ts';
-import { bootText, silenceText } from './diskText.ts';
+import { bootText, hasLapsed, silenceText } from './diskText.ts';
 import { History } from './history.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
 import { CountingConfig } from './networkConfig.ts';
@@ -86,7 +86,7 @@ export class LeaseSide {
         witnesses: this.#witnesses,
         config: this.#config.text,
         departed: this.#departed.texts,
-        confirmed: this.#confirmed,
+        confirmed: this.#status === 'held' && this.#view.leases.has(this.#held?.name ?? ''),
       }),
       (reason) => events.viewUnsaved(reason),
     );
@@ -141,7 +141,10 @@ export class LeaseSide {
   /** The view on disk counts until etcd speaks: for peers at once, for our own subnet after a moment. */
   #boot(disk: DiskView): void {
     const { revision } = disk;
-    this.#history.snapshot(revision, disk.entries, this.#witnesses);
+    const { clock } = this.#ports;
+    // Our own key may have run out by itself since then: that it is gone says nothing against etcd's history.
+    const lapsed = hasLapsed(disk, this.#options.ttlSeconds, clock.wall());
+    this.#history.snapshot(revision, disk.entries, lapsed ? [this.#configKey] : this.#witnesses);
     this.#departed.restore(disk.departed);
     if (this.#config.restore(disk.config)) this.#useConfig();
     const entries = disk.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
@@ -149,7 +152,6 @@ export class LeaseSide {
     this.#events.stale(bootText(disk, entries.length));
     const own = this.#ownByDisk;
     if (own !== undefined) this.#events.expected(own);
-    const { clock } = this.#ports;
     const cancel = clock.at(clock.now() + WORD_MS, () => this.#holdByDisk(disk));
     this.#options.signal.addEventListener('abort', cancel, { once: true });
   }
@@ -171,11 +173,6 @@ export class LeaseSide {
   get #ownByDisk(): HeldSubnet | undefined {
     const own = heldByDisk(this.#options.state, undefined, this.#here);
     return own && this.#config.config && fits(this.#config.config, own) ? own : undefined;
-  }
-
-  /** Whether etcd shows our own key as ours. */
-  get #confirmed(): boolean {
-    return this.#status === 'held' && this.#view.leases.has(this.#held?.name ?? '');
   }
 
   setAddresses(here: PublicAddresses): void {

@@ -164,6 +164,23 @@ describe('an old view on disk', () => {
     await world.close();
   });
 
+  test('is no reason to hold a route where only our own lease ran out meanwhile', async () => {
+    const { world, hosts, host } = await saved(4, SHORT);
+    const gone = hosts.at(-1);
+    assert.ok(gone !== undefined);
+    await host.kill();
+    await gone.stop();
+    await world.run(2 * TTL_MS);
+    assert.equal(world.etcd.under(SUBNETS).length, 2, 'two leases ran out');
+    host.start();
+    await world.until(
+      'it has its key again, and no route to the one that left',
+      () => world.converged,
+    );
+    assert.equal(host.routes().length, 2);
+    await world.close();
+  });
+
   test('holds everything where the config was deleted while the agent was stopped', async () => {
     const { world, hosts, host } = await saved(3);
     const { subnet } = host;
