@@ -116,7 +116,8 @@ describe('an agent that starts', () => {
   test('survives lost answers of every other call', async () => {
     for (const call of ['list', 'watch', 'grant', 'keepAlive', 'get'] as const) {
       for (const what of ['request', 'answer'] as const) {
-        const world = new AgentWorld();
+        // Renewed within the minute.
+        const world = new AgentWorld(1, { leaseTtlSeconds: 60 });
         world.etcd.put(CONFIG_KEY, CONFIG);
         const host = world.agent({ address: '10.10.10.101' });
         host.etcd.lose(call, what);
