@@ -160,8 +160,11 @@ export class LeaseSide {
     const { config } = this.#config;
     if (this.#held !== undefined || config === undefined || this.#ownByDisk === undefined) return;
     if (!this.#complete) {
+      // What it waits for need not be said: it is about to be held.
+      this.#unsaid = [];
       this.#own({ type: 'config', config: { kind: 'valid', config } });
       this.#tellOwn();
+      this.#unsaid = undefined;
     }
     const why = this.#complete ? 'etcd does not have it' : 'etcd has not answered';
     const wall = this.#ports.clock.wall();

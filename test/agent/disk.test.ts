@@ -27,6 +27,7 @@ describe('a host that boots without etcd', () => {
       assert.match(host.machine.subnetFile, /FLANNEL_NETWORK=10\.100\.0\.0\/16/);
       assert.equal(host.ready, false, 'the view is stale');
       assert.match(host.readyz(), /"code":"view","sentence":"4 leases from the view on disk/);
+      assert.deepEqual(said(host, /waiting for the leases/), []);
       assert.equal(
         said(host, /as the disk says/)[0],
         `warn holding subnet ${subnet} as the disk says: etcd has not answered`,
