@@ -90,7 +90,7 @@ export async function runTests({
   return total.failed.length === 0 ? 0 : 1;
 }
 
-/** Four on two processors is what was measured best; a test waits more than it computes. */
+/** Twice the processors: a test waits more than it computes. */
 function jobCount() {
   const given = Number(process.env.HOSTGW_TEST_JOBS);
   return given >= 1 ? given : Math.min(2 * availableParallelism(), 8);

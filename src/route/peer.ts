@@ -27,13 +27,20 @@ export interface Told {
   readonly reason: string;
 }
 
+interface Failure extends Told {
+  readonly since: number;
+  readonly until: number;
+  /** Links or addresses have changed since, so that it says nothing of how they are now. */
+  readonly past: boolean;
+}
+
 export class Peer {
   readonly prefix: Prefix;
   /** The generation of the wish that all of the below is about. */
   generation: number;
   /** The kernel's side is doubtful until the next dump. */
   suspect = false;
-  failure: (Told & { readonly since: number; readonly until: number }) | undefined;
+  failure: Failure | undefined;
   #told: Told | undefined;
   #failures = 0;
   /** When this prefix was written lately, oldest first. */
@@ -75,7 +82,7 @@ export class Peer {
   forgive(): void {
     // The failure stays what people know of, until the try has shown better.
     if (this.failure !== undefined)
-      this.failure = { ...this.failure, until: Number.NEGATIVE_INFINITY };
+      this.failure = { ...this.failure, until: Number.NEGATIVE_INFINITY, past: true };
     this.#failures = 0;
     if (this.#contested === undefined) this.#rounds = NEVER;
   }
@@ -83,7 +90,7 @@ export class Peer {
   fail(why: Told, now: number, random: Random): void {
     this.#failures += 1;
     const until = tickAfter(now + backoffMs(this.#failures, RETRY, random));
-    this.failure = { ...why, since: now, until };
+    this.failure = { ...why, since: now, until, past: false };
   }
 
   clearFailure(): void {
@@ -189,7 +196,12 @@ export function stateOf(
 }
 
 /** IPv4 gives one errno for a gateway that is off-link and for a device that is down: the link's state tells. */
-function failed(failure: Told, wish: Route | undefined, peer: Peer, around: Circumstances): Told {
+function failed(
+  failure: Failure,
+  wish: Route | undefined,
+  peer: Peer,
+  around: Circumstances,
+): Told {
   if (wish === undefined || !isOfLink(failure))
     return { state: failure.state, reason: failure.reason };
   const link = around.linkState(wish.device);
@@ -197,6 +209,8 @@ function failed(failure: Told, wish: Route | undefined, peer: Peer, around: Circ
   if (link === 'down')
     return { state: 'link-down', reason: `${around.deviceName(wish.device)} is down.` };
   if (link === 'gone') return { state: 'link-down', reason: 'The device is gone.' };
+  // It may have been the device, which is up again: the try that comes now tells.
+  if (failure.past && link === 'up') return peer.told ?? PENDING;
   return { state: failure.state, reason: failure.reason };
 }
 
