@@ -1,9 +1,10 @@
 /** Watches that begin with a saved view, against a real etcd: what they ask of it, and what they make of its answers. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import type { Etcd, KeyValue, SavedView } from '../../src/etcd/index.ts';
-import { startEtcd, type TestEtcd } from '../support/etcd.ts';
-import { needs } from '../support/needs.ts';
+import { freePort, startEtcd, type TestEtcd } from '../support/etcd.ts';
+import { findProgram, needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 import { Mirror } from './mirror.ts';
 
@@ -109,6 +110,30 @@ describe('watches that begin with a saved view', { skip: SKIP }, () => {
     assert.ok(heard < 50_000, `${heard} bytes`);
     assert.ok(mirror.same(lines((await direct.list('/old/')).entries)));
     stop();
+  });
+
+  test('resume through a grpc-proxy too', async () => {
+    await server.put('/proxied/much', 'x'.repeat(100_000));
+    await server.put('/proxied/config', 'c');
+    const saved = await savedNow(direct, '/proxied/', '/proxied/config');
+    await server.put('/proxied/a', '1');
+    const port = await freePort();
+    const etcd = findProgram('etcd') ?? '';
+    const at = ['--endpoints', `127.0.0.1:${server.port}`, '--listen-addr', `127.0.0.1:${port}`];
+    const proxy = spawn(etcd, ['grpc-proxy', 'start', ...at], { stdio: 'ignore' });
+    try {
+      const { bytes } = await counted();
+      const via = server.open({ endpoints: [`http://127.0.0.1:${port}`] });
+      const { mirror, stop } = await resumed(via, '/proxied/', saved);
+      const heard = (await counted()).bytes - bytes;
+      assert.ok(heard < 50_000, `${heard} bytes`);
+      assert.ok(mirror.same(lines((await direct.list('/proxied/')).entries)));
+      await server.put('/proxied/b', '1');
+      await until('it hears what comes next', () => mirror.has('/proxied/b'));
+      stop();
+    } finally {
+      proxy.kill('SIGKILL');
+    }
   });
 
   test('see that a key has gone, also where another has come', async () => {
