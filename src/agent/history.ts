@@ -1,23 +1,32 @@
 /**
  * Whether a snapshot is of the history that we knew. An etcd that was wiped and set up anew in the same way has the same
- * ids and soon a higher revision; but keys that we know, the config's and our own, are other ones then.
+ * ids and soon a higher revision; but keys that we know, the config's and our own, are other ones then. That such a key
+ * is gone or younger than all we heard may have its own reason (deleted by hand, run out): then the other keys tell.
  */
 import type { KeyValue, WatchEvent } from '../etcd/index.ts';
 
 export class History {
   /** The create revisions of the keys that bear witness, as last heard; undefined: there was no such key. */
   readonly #created = new Map<string, number | undefined>();
+  /** Every key that was last heard of as there, with its mod revision. */
+  #known = new Map<string, number>();
   #revision = 0;
 
   /** Takes a snapshot. Returns whether it contradicts what was heard before, so that what it lacks proves nothing. */
   snapshot(revision: number, entries: readonly KeyValue[], witnesses: readonly string[]): boolean {
     let strange = revision < this.#revision;
-    this.#revision = revision;
+    let doubtful = false;
     for (const key of witnesses) {
       const created = entries.find((entry) => entry.key === key)?.createRevision;
-      if (this.#created.has(key) && this.#created.get(key) !== created) strange = true;
+      if (this.#created.has(key) && this.#created.get(key) !== created) {
+        if (created === undefined || created > this.#revision) doubtful = true;
+        else strange = true;
+      }
       this.#created.set(key, created);
     }
+    strange ||= doubtful && !this.#isGoneOnIn(entries);
+    this.#revision = revision;
+    this.#known = new Map(entries.map(({ key, modRevision }) => [key, modRevision]));
     return strange;
   }
 
@@ -25,8 +34,20 @@ export class History {
     this.#revision = revision;
     for (const event of events) {
       const { key } = event.type === 'put' ? event.entry : event;
+      if (event.type === 'put') this.#known.set(key, event.entry.modRevision);
+      else this.#known.delete(key);
       if (witnesses.includes(key))
         this.#created.set(key, event.type === 'put' ? event.entry.createRevision : undefined);
     }
+  }
+
+  /** Most keys are there as they were, and none is as old as what we heard without our having heard of it. */
+  #isGoneOnIn(entries: readonly KeyValue[]): boolean {
+    let unchanged = 0;
+    for (const { key, modRevision } of entries) {
+      if (this.#known.get(key) === modRevision) unchanged += 1;
+      else if (modRevision <= this.#revision) return false;
+    }
+    return unchanged * 2 > this.#known.size;
   }
 }

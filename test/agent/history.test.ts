@@ -1,0 +1,52 @@
+/** What a snapshot says about the history that it is of. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { History } from '../../src/agent/history.ts';
+
+const WITNESSES = ['config', 'own'];
+const key = (name: string, createRevision: number, modRevision = createRevision) => ({
+  ...{ key: name, value: 'v', lease: '0' },
+  createRevision,
+  modRevision,
+});
+const FLEET = [key('config', 2), key('a', 3), key('b', 4), key('own', 5), key('c', 6)];
+
+function known(): History {
+  const history = new History();
+  assert.equal(history.snapshot(6, FLEET, WITNESSES), false);
+  return history;
+}
+
+const without = (...names: string[]) => FLEET.filter((entry) => !names.includes(entry.key));
+
+describe('a snapshot', () => {
+  test('of the same keys, some gone and some new, is of the same history', () => {
+    assert.equal(known().snapshot(9, [...without('b'), key('d', 8)], WITNESSES), false);
+  });
+
+  test('without our own key, or with a younger one, is of the same history where most keys are as they were', () => {
+    assert.equal(known().snapshot(9, without('own', 'c'), WITNESSES), false);
+    assert.equal(known().snapshot(9, [...without('own'), key('own', 8)], WITNESSES), false);
+  });
+
+  test('without our own key and most others proves nothing', () => {
+    assert.equal(known().snapshot(9, without('own', 'b', 'c'), WITNESSES), true);
+  });
+
+  test('that lacks our key and has one as old as what we heard, which we never heard of, is of another history', () => {
+    const restored = [...without('own', 'c'), key('d', 5)];
+    assert.equal(known().snapshot(9, restored, WITNESSES), true);
+  });
+
+  test('of a lower revision, or with another config of old, is of another history', () => {
+    assert.equal(known().snapshot(5, FLEET, WITNESSES), true);
+    const other = [...without('config'), key('config', 3)];
+    assert.equal(known().snapshot(9, other, WITNESSES), true);
+  });
+
+  test('after changes is held against these too', () => {
+    const history = known();
+    history.changes(7, [{ type: 'delete', key: 'own', modRevision: 7 }], WITNESSES);
+    assert.equal(history.snapshot(9, without('own'), WITNESSES), false);
+  });
+});
