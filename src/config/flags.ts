@@ -194,7 +194,7 @@ export const FLAGS: readonly Flag[] = [
     default: '10',
     range: [1, 3600],
   },
-  string('state-dir', 'DIR', 'what must survive a restart', '/var/lib/hostgw'),
+  string('state-dir', 'DIR', 'own lease and last view of all leases', '/var/lib/hostgw'),
   {
     name: 'sweep-hold',
     kind: 'seconds',

@@ -24,6 +24,7 @@ const BELOW: Record<string, readonly string[]> = {
 /** The cores, which must be pure: design.md, Cores and rims. */
 const CORES = [
   'src/etcd/watch.ts',
+  'src/etcd/resume.ts',
   'src/lease/keeper.ts',
   'src/lease/own.ts',
   'src/lease/allocator.ts',
