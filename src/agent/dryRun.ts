@@ -5,7 +5,7 @@
 import type { AgentOptions } from '../config/index.ts';
 import { type Cancel, type Log, sentenceOf, systemClock } from '../core/index.ts';
 import { type Etcd, openEtcd } from '../etcd/index.ts';
-import { type HostFacts, subnetFileSays } from '../host/index.ts';
+import { type HostFacts, machineMark, subnetFileSays } from '../host/index.ts';
 import { loadState, loadView, type OwnStatus } from '../lease/index.ts';
 import { openRouteDriver, type Rehearsal, type RouteReport, rehearse } from '../route/index.ts';
 import { Agent } from './agent.ts';
@@ -209,7 +209,7 @@ function readingHost(options: AgentOptions, host: HostPort, notes: Notes): HostP
       notes.facts = await host.facts(signal);
       return notes.facts;
     },
-    loadState: () => loadState(options.stateDir, 'leave'),
+    loadState: async () => loadState(options.stateDir, 'leave', await machineMark()),
     saveState: async () => {},
     loadView: () => loadView(options.stateDir, options.etcdPrefix, 'leave'),
     saveView: async () => {},

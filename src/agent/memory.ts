@@ -42,6 +42,8 @@ export async function recall(
 }
 
 function tellDamage(log: Log, loaded: LoadedState | LoadedView): void {
+  if (loaded.kind === 'copied')
+    log.warn(`${loaded.reason}: this host looks for its subnet by its address, else takes another`);
   if (loaded.kind !== 'damaged') return;
   const { reason, movedTo } = loaded;
   log.warn(

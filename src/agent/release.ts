@@ -5,6 +5,7 @@
 import type { AgentOptions } from '../config/index.ts';
 import { type Log, sentenceOf, systemClock } from '../core/index.ts';
 import { type Etcd, openEtcd } from '../etcd/index.ts';
+import { machineMark } from '../host/index.ts';
 import {
   type LoadedState,
   loadState,
@@ -44,6 +45,7 @@ export async function releaseSubnet(ports: ReleasePorts): Promise<Release> {
         released: true,
         sentence: `${stateDir} names no subnet: there is nothing to release`,
       };
+    if (loaded.kind === 'copied') return refused(`${loaded.reason}: nothing was changed`);
     if (loaded.kind === 'damaged')
       return refused(`${loaded.reason}, so which subnet is ours is not known: nothing was changed`);
     return await release(ports, loaded.state);
@@ -110,7 +112,7 @@ export async function runRelease(options: AgentOptions): Promise<Release> {
         subnetsPrefix: `${options.etcdPrefix}/subnets/`,
         stateDir: options.stateDir,
         // Damaged or not, it is the agent's to set aside.
-        loadState: () => loadState(options.stateDir, 'leave'),
+        loadState: async () => loadState(options.stateDir, 'leave', await machineMark()),
         removeState: () => removeState(options.stateDir),
       });
       if (done.released && options.removeForwardRules) await removeRules(options, SILENT);

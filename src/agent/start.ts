@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import type { AgentOptions } from '../config/index.ts';
 import { type Clock, type Log, type Random, sentenceOf, systemClock } from '../core/index.ts';
 import { type Etcd, openEtcd } from '../etcd/index.ts';
@@ -13,6 +12,8 @@ import {
   ensureForwarding,
   ForwardRules,
   findUplink,
+  machineIdentity,
+  machineMark,
   readHostFacts,
   readNeighbourLimits,
   readSubnetFile,
@@ -181,7 +182,7 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
   const hear = nativeFirewall();
   const rules = new ForwardRules({ log, clock, checkMs: options.firewallCheckMs, hear });
   return {
-    identity,
+    identity: machineIdentity,
     table,
     facts: (signal) => readHostFacts(undefined, signal, table),
     uplink: async (facts, current, families) => {
@@ -194,8 +195,8 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
     ensureForwarding: (name, families) => ensureForwarding(name, families),
     previousSubnets: () => readSubnetFile(options.subnetFile),
     writeSubnetFile: (file) => writeSubnetFile(options.subnetFile, file),
-    loadState: () => loadState(options.stateDir),
-    saveState: (state) => saveState(options.stateDir, state),
+    loadState: async () => loadState(options.stateDir, 'set-aside', await machineMark()),
+    saveState: async (state) => saveState(options.stateDir, state, await machineMark()),
     loadView: () => loadView(options.stateDir, options.etcdPrefix),
     saveView: (view) => saveView(options.stateDir, view),
     forwardRules: options.forwardRules ? rules : undefined,
@@ -204,12 +205,6 @@ export function hostPort(options: AgentOptions, table: number, log: Log, clock: 
       onTrouble: (sentence) => log.warn(sentence),
     }),
   };
-}
-
-/** machine-id(5) where there is one; it survives a new name. */
-async function identity(): Promise<string> {
-  const id = await readFile('/etc/machine-id', 'utf8').catch(() => '');
-  return id.trim() || hostname();
 }
 
 async function checkRights(): Promise<void> {

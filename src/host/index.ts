@@ -9,6 +9,7 @@ export {
 } from './forward/index.ts';
 export { ensureForwarding, type ForwardingOutcome } from './forwarding.ts';
 export { acquireLock, type Lock, lockHolder } from './lock.ts';
+export { machineIdentity, machineMark } from './machine.ts';
 export { type NeighbourLimits, readNeighbourLimits } from './neighbourLimits.ts';
 export {
   type PreviousSubnets,

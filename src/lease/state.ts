@@ -30,6 +30,8 @@ export interface OwnState {
 export type LoadedState =
   | { readonly kind: 'state'; readonly state: OwnState }
   | { readonly kind: 'none' }
+  /** Another machine wrote it: what it names is that machine's. One sentence says so. */
+  | { readonly kind: 'copied'; readonly reason: string }
   | DamagedFile;
 
 const VERSION = 1;
@@ -38,18 +40,27 @@ const BYTES_MAX = 65_536;
 const LEASE_ID = /^[1-9]\d{0,18}$/;
 const LEASE_ID_MAX = 2n ** 63n - 1n;
 
-/** Reads the state; a damaged file is renamed to `state.json.damaged`, or left. Rejects if it cannot be read at all. */
+/**
+ * Reads the state; a damaged file is renamed to `state.json.damaged`, or left. `machine`: the mark of this one, where it
+ * has one. Rejects if the file cannot be read at all.
+ */
 export async function loadState(
   dir: string,
   onDamage: OnDamage = 'set-aside',
+  machine?: string,
 ): Promise<LoadedState> {
   const loaded = await loadFile(join(dir, FILE), BYTES_MAX, parseState, onDamage);
-  return loaded.kind === 'read' ? { kind: 'state', state: loaded.content } : loaded;
+  if (loaded.kind !== 'read') return loaded;
+  const { state, writer } = loaded.content;
+  if (writer === undefined || machine === undefined || writer === machine)
+    return { kind: 'state', state };
+  const reason = `${join(dir, FILE)} was written by another machine (its machine-id is not this one's), so subnet key ${state.subnet} is not taken for ours`;
+  return { kind: 'copied', reason };
 }
 
 /** Replaces the state on disk. When it resolves, the new state survives a power cut; when it rejects, the old one is there. */
-export function saveState(dir: string, state: OwnState): Promise<void> {
-  const text = JSON.stringify({ version: VERSION, own: state }, undefined, 2);
+export function saveState(dir: string, state: OwnState, machine?: string): Promise<void> {
+  const text = JSON.stringify({ version: VERSION, machine, own: state }, undefined, 2);
   return replaceFile(dir, FILE, `${text}\n`);
 }
 
@@ -59,7 +70,7 @@ export function removeState(dir: string): Promise<void> {
 }
 
 /** The state, or what is wrong with the text. */
-function parseState(text: string): OwnState | string {
+function parseState(text: string): { state: OwnState; writer: string | undefined } | string {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -67,8 +78,9 @@ function parseState(text: string): OwnState | string {
     return 'is not JSON';
   }
   if (!isRecord(json)) return 'is not a JSON object';
-  const { version, own } = json;
+  const { version, machine: writer, own } = json;
   if (version !== VERSION) return `has no version ${VERSION}`;
+  if (writer !== undefined && typeof writer !== 'string') return 'has a bad machine';
   if (!isRecord(own)) return 'has no own lease';
   const { subnet, held, etcdLease, addresses, rival } = own;
   const subnets = typeof subnet === 'string' ? parseSubnetName(subnet) : undefined;
@@ -78,7 +90,7 @@ function parseState(text: string): OwnState | string {
   if (!isLeaseId(etcdLease)) return 'names no etcd lease';
   if (rival !== undefined && rival !== '0' && !isLeaseId(rival)) return 'has a bad rival';
   if (!Array.isArray(addresses) || !addresses.every(isAddressText)) return 'has bad addresses';
-  return { subnet, held, etcdLease, addresses, rival };
+  return { state: { subnet, held, etcdLease, addresses, rival }, writer };
 }
 
 const isLeaseId = (value: unknown): value is string =>

@@ -40,6 +40,21 @@ describe('the state on disk', () => {
       assert.deepEqual(await loadState(join(dir, 'absent')), { kind: 'none' });
     }));
 
+  test('of another machine is not believed; where either has no mark it is', () =>
+    inFolder(async (dir) => {
+      await saveState(dir, STATE, 'this one');
+      assert.deepEqual(await loadState(dir, 'leave', 'this one'), { kind: 'state', state: STATE });
+      assert.deepEqual(await loadState(dir, 'leave'), { kind: 'state', state: STATE });
+      const copied = await loadState(dir, 'set-aside', 'another one');
+      assert.ok(copied.kind === 'copied');
+      assert.match(
+        copied.reason,
+        /written by another machine .* 10\.100\.3\.0-24 is not taken for ours/,
+      );
+      await saveState(dir, STATE);
+      assert.equal((await loadState(dir, 'leave', 'another one')).kind, 'state');
+    }));
+
   test('saved by many at once is whole: one of them', () =>
     inFolder(async (dir) => {
       const ids = Array.from({ length: 20 }, (_, index) => String(index + 1));
