@@ -11,12 +11,15 @@ import { type DumpFilter, type Hint, PROTOCOL_BOOT, TABLE_MAIN } from '../types.
 export const EVERYTHING: Hint = { links: true, addresses: true, routes: true };
 const NOTHING: Hint = { links: false, addresses: false, routes: false };
 
+const ROUTE = '[ROUTE]';
+const DELETED = 'Deleted ';
+
 /** Merges the changes of several lines; undefined if none of them is the listener's. */
 export function hintOfLines(lines: readonly string[], filter: DumpFilter): Hint | undefined {
   let hint = NOTHING;
   for (const line of lines) {
     // One route is as good as thousands, which is what a batch of our own brings.
-    if (hint.routes && line.startsWith('[ROUTE]')) continue;
+    if (hint.routes && line.startsWith(ROUTE)) continue;
     hint = merged(hint, hintOf(line, filter));
   }
   return hint.links || hint.addresses || hint.routes ? hint : undefined;
@@ -34,8 +37,43 @@ function hintOf(line: string, filter: DumpFilter): Hint {
   if (line === '') return NOTHING;
   if (line.startsWith('[LINK]')) return { ...NOTHING, links: true };
   if (line.startsWith('[ADDR]')) return { ...NOTHING, addresses: true };
-  if (!line.startsWith('[ROUTE]')) return EVERYTHING;
-  return { ...NOTHING, routes: concerns(line.slice('[ROUTE]'.length), filter) };
+  if (!line.startsWith(ROUTE)) return EVERYTHING;
+  if (isElsewhere(line, filter)) return NOTHING;
+  return { ...NOTHING, routes: concerns(line.slice(ROUTE.length), filter) };
+}
+
+const DOT = 46;
+const SLASH = 47;
+const ZERO = 48;
+const PLAIN_OWNER = / proto \d/;
+
+/**
+ * Whether it is plain that a line is about somebody's IPv4 prefix outside `within`. Somebody who changes routes without
+ * pause costs us this for each; whatever is not plain is read word by word.
+ */
+function isElsewhere(line: string, { protocol, within }: DumpFilter): boolean {
+  if (protocol === PROTOCOL_BOOT || line.includes(` proto ${protocol}`)) return false;
+  if (!PLAIN_OWNER.test(line) || line.includes(' table')) return false;
+  let at = line.startsWith(DELETED, ROUTE.length) ? ROUTE.length + DELETED.length : ROUTE.length;
+  let address = 0;
+  let part = 0;
+  for (let dots = 0; ; at += 1) {
+    const code = line.charCodeAt(at);
+    if (code >= ZERO && code <= ZERO + 9) part = part * 10 + code - ZERO;
+    else if (part > 255) return false;
+    else {
+      address = address * 256 + part;
+      part = 0;
+      if (code === SLASH && dots === 3) break;
+      if (code !== DOT || dots === 3) return false;
+      dots += 1;
+    }
+  }
+  // Of a shorter prefix the address may still lie inside: that is left to the reader of words.
+  return within.every(
+    ({ address: base, length }) =>
+      base.family === 6 || (length > 0 && (base.value ^ address) >>> (32 - length) !== 0),
+  );
 }
 
 /** Whether a route line is about our protocol, or about a prefix inside `within`, in our table. */

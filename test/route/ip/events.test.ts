@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { containsPrefix, parseInterfaceAddress } from '../../../src/ip/index.ts';
 import { EVERYTHING, hintOfLines } from '../../../src/route/ip/events.ts';
 import { filter } from '../samples.ts';
 
@@ -48,6 +49,30 @@ test('our protocol is heard anywhere, anybody inside the prefixes, in our table 
   ] as const) {
     assert.equal(heard(line), expected, line);
   }
+});
+
+test('an IPv4 prefix is heard exactly if it is inside or of our protocol', () => {
+  const octet = fc.integer({ min: 0, max: 255 });
+  const near = fc.tuple(fc.constant(10), fc.constantFrom(0, 1, 2), octet, octet);
+  const far = fc.tuple(octet, octet, octet, octet);
+  fc.assert(
+    fc.property(
+      fc.oneof(near, far),
+      fc.integer({ min: 1, max: 32 }),
+      fc.constantFrom(7, 42, 77, 177),
+      fc.boolean(),
+      (octets, length, protocol, gone) => {
+        const all = parseInterfaceAddress(`${octets.join('.')}/${length}`);
+        assert.ok(all);
+        const { prefix } = all;
+        const dst = length === 32 ? prefix.address.text : prefix.text;
+        const line = `[ROUTE]${gone ? 'Deleted ' : ''}${dst} via 10.10.10.9 dev d0 proto ${protocol} `;
+        const isOurs = protocol === 77 || wanted.within.some((w) => containsPrefix(w, prefix));
+        assert.equal(heard(line), isOurs ? 'routes' : '', line);
+      },
+    ),
+    { numRuns: 1000 },
+  );
 });
 
 test('a default route is heard where everything is inside', () => {
