@@ -105,6 +105,18 @@ function isUsable(
 const samePair = (a: Subnets, b: Subnets | undefined): boolean =>
   a.subnet?.text === b?.subnet?.text && a.subnet6?.text === b?.subnet6?.text;
 
+/** The subnet of the other family that goes with one: the n-th with the n-th, where there are so many. */
+export function partnerOf({ v4, v6 }: NetworkConfig, { subnet, subnet6 }: Subnets): Subnets {
+  const none: Subnets = { subnet: undefined, subnet6: undefined };
+  if (v4 === undefined || v6 === undefined) return none;
+  if (subnet !== undefined) {
+    const index = indexOf(v4, subnet.address);
+    return index < countOf(v6) ? { ...none, subnet6: subnetAt(v6, index) } : none;
+  }
+  const index = subnet6 === undefined ? SUBNETS_MAX : indexOf(v6, subnet6.address);
+  return index < countOf(v4) ? { ...none, subnet: subnetAt(v4, index) } : none;
+}
+
 /** Steps of one subnet from the range's first one to `address`, fractions cut. */
 function indexOf(range: SubnetRange, address: Address): number {
   const shift = BigInt(bitsOf(address.family) - range.subnetLength);

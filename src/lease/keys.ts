@@ -20,9 +20,14 @@ export interface KeyPut {
   readonly lease: string;
 }
 
+export interface KeyDelete {
+  readonly type: 'delete';
+  readonly key: string;
+}
+
 export interface KeyTransaction {
   readonly compare: readonly KeyCompare[];
-  readonly writes: readonly KeyPut[];
+  readonly writes: readonly [KeyPut, ...KeyDelete[]];
 }
 
 export type KeyAnswer =

@@ -36,6 +36,10 @@ export class Known {
       ? { key, value, lease, createRevision: revision, modRevision: revision }
       : answer.current.find((current) => current.key === key);
     this.tell(name, entry, revision);
+    if (answer.succeeded) return;
+    const prefix = key.slice(0, key.length - name.length);
+    for (const other of answer.current)
+      if (other.key !== key) this.tell(other.key.slice(prefix.length), other, revision);
   }
 
   get(name: string): ReadLease | undefined {

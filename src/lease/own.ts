@@ -12,7 +12,7 @@ import type { KeyPut } from './keys.ts';
 import { Known } from './known.ts';
 import { heldByDisk, withAddresses } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
-import { Contest, OnDisk, type Pending } from './ownRequests.ts';
+import { Contest, OnDisk, type Pending, transactionOf } from './ownRequests.ts';
 import { heldText, subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
 import { Voice } from './ownVoice.ts';
@@ -213,6 +213,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       here: this.#here,
       unusable: this.#unusable,
       own: this.#own,
+      leaseId: this.#leaseId,
       twin: this.#twin,
       announced: this.#announced !== undefined,
       lost: this.#options.lost ?? 'wait',
@@ -254,7 +255,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   /** Puts our value on our key, once the state is on disk and the etcd lease is there. */
-  #put({ condition, lease, here, contested }: PutPlan, now: number): void {
+  #put({ condition, lease, here, contested, earlier }: PutPlan, now: number): void {
     if (this.#own === undefined) return;
     if (contested && !this.#contest.isTurn(now)) return;
     const own = withAddresses(this.#own, here);
@@ -265,7 +266,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     const put: KeyPut = { type: 'put', key, value: leaseValue(here), lease };
     const attempt = ++this.#attempt;
     this.#pending = { kind: 'transact', attempt, name: own.subnet, put };
-    const transaction = { compare: [{ key, ...condition }], writes: [put] };
+    const transaction = transactionOf(put, condition, own.subnet, earlier);
     this.#out.push({ type: 'transact', attempt, transaction });
   }
 

@@ -8,6 +8,7 @@ import { candidates, fits } from './allocator.ts';
 import { type PublicAddresses, type ReadLease, type Subnets, subnetName } from './codec.ts';
 import type { DepartedSubnets } from './departed.ts';
 import { namesUs, type Ownership, ownershipOf } from './ownership.ts';
+import { completed, type Earlier, earlierKeys, halfUnder } from './ownHalf.ts';
 import { configText, fullText, pickingText, rangeText, subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, LostSubnet, OwnStatus } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
@@ -23,6 +24,8 @@ export interface Facts {
   readonly unusable: readonly Prefix[];
   /** The subnet that we hold, or are about to ask for. */
   readonly own: OwnState | undefined;
+  /** The etcd lease that we write under, once one was chosen. */
+  readonly leaseId: string | undefined;
   /** The etcd lease that was ours until another host, with a copy of our state, wrote under it. */
   readonly twin: string | undefined;
   /** We have said in this run that `own` is ours. */
@@ -69,6 +72,8 @@ export type Plan =
       readonly say: Said | undefined;
       /** Another writer has our address: answer it slowly. */
       readonly contested: boolean;
+      /** Keys of ours that it takes the place of; default: none. */
+      readonly earlier?: readonly Earlier[];
     }
   | { readonly kind: 'hold'; readonly reservation: boolean; readonly here: PublicAddresses };
 
@@ -97,16 +102,19 @@ export function planNext(facts: Facts): Plan {
     );
   if (own === undefined) return choose(facts, config.config, leases, here);
   if (!fits(config.config, subnetsOf(own.subnet))) {
-    // Given up only at a start, and with it the etcd lease: the old key ends by itself.
-    if (!announced) return { kind: 'forget', newLease: true, say: undefined };
+    // Given up only at a start, and with it the etcd lease: the old key ends by itself, unless a half of it goes on.
+    const kept = halfUnder(own.etcdLease, leases, config.config);
+    if (!announced) return { kind: 'forget', newLease: kept === undefined, say: undefined };
     return planHeld(
       facts,
       own,
-      `holding subnet ${subnetsText(own.subnet)}, which the network config no longer contains: a restart would pick a new subnet from ${rangeText(config.config)}`,
+      `holding subnet ${subnetsText(own.subnet)}, which the network config no longer contains: a restart would ${kept === undefined ? 'pick a new subnet from' : 'keep the half that still fits, in'} ${rangeText(config.config)}`,
     );
   }
   const owner = ownershipOf(leases.get(own.subnet), own, here, facts.twin);
   const plan = planOwned(own, owner, here, announced);
+  if (plan.kind === 'put' && owner.kind === 'absent')
+    return { ...plan, earlier: earlierKeys(own.subnet, own.etcdLease, leases) };
   return plan.kind === 'yield' && facts.lost === 'replace' ? replaced(plan, own) : plan;
 }
 
@@ -178,7 +186,7 @@ function planOwned(
 
 /** By address, else the previous subnet, else the first free one in our own order; what others held once last. */
 function choose(
-  { previous, seed, unusable, departed: gone }: Facts,
+  { previous, seed, unusable, departed: gone, leaseId }: Facts,
   config: NetworkConfig,
   leases: ReadonlyMap<string, ReadLease>,
   here: PublicAddresses,
@@ -186,9 +194,14 @@ function choose(
   const near = withinNetwork(unusable, config);
   const taken = [...near, ...takenBy(leases, config)];
   const departed = withinNetwork([...gone.keys()].flatMap(prefixesOf), config);
+  const request = { config, taken, departed, previous, seed };
+  const half = leaseId === undefined ? undefined : halfUnder(leaseId, leases, config);
+  const others = half === undefined ? leases : new Map([...leases].filter(([at]) => at !== half));
+  const kept = half === undefined ? previous : subnetsOf(half);
   const found =
     findByAddress(leases, config, here, previous, near) ??
-    candidates({ config, taken, departed, previous, seed }).next().value;
+    (kept && completed(kept, { ...request, taken: [...near, ...takenBy(others, config)] })) ??
+    candidates(request).next().value;
   if (found === undefined)
     return { kind: 'wait', say: { status: 'full', sentence: fullText(config) } };
   const name = subnetName(found);

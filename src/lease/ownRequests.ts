@@ -1,7 +1,8 @@
 /** What the core of our own subnet waits for: one request at a time, the disk's word, and its turn in a contest. */
 import { type BackoffOptions, backoffMs, type Random } from '../core/index.ts';
-import type { KeyPut } from './keys.ts';
+import type { KeyPut, KeyTransaction } from './keys.ts';
 import { stateText } from './ownership.ts';
+import type { Earlier } from './ownHalf.ts';
 import type { OwnState } from './state.ts';
 
 /** The one request under way. */
@@ -14,6 +15,24 @@ export type Pending =
       readonly put: KeyPut;
     }
   | { readonly kind: 'read'; readonly attempt: number; readonly name: string };
+
+/** Our key, which is named `name`, put on its condition, in the place of earlier ones, each as it was last seen. */
+export function transactionOf(
+  put: KeyPut,
+  condition: { readonly is: 'absent' } | { readonly is: 'modRevision'; readonly revision: number },
+  name: string,
+  earlier: readonly Earlier[] = [],
+): KeyTransaction {
+  const prefix = put.key.slice(0, put.key.length - name.length);
+  const gone = earlier.map((one) => ({ key: prefix + one.name, revision: one.revision }));
+  return {
+    compare: [
+      { key: put.key, ...condition },
+      ...gone.map(({ key, revision }) => ({ key, is: 'modRevision' as const, revision })),
+    ],
+    writes: [put, ...gone.map(({ key }) => ({ type: 'delete' as const, key }))],
+  };
+}
 
 const SAVE_AGAIN_MS = 30_000;
 
