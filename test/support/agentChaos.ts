@@ -8,7 +8,10 @@ type Event = readonly [name: string, happen: () => unknown];
 /** Somebody else's routes, in the way of ours. */
 export const RIVAL_PROTOCOL = 186;
 const RIVAL_GATEWAY = address('10.10.10.250');
-const CALLS: readonly CallName[] = ['list', 'get', 'transact', 'grant', 'keepAlive', 'watch'];
+const CALLS: readonly CallName[] = [
+  ...(['list', 'compare', 'get'] as const),
+  ...(['transact', 'grant', 'keepAlive', 'watch'] as const),
+];
 const EIO = 5;
 
 export class Chaos {
@@ -17,7 +20,7 @@ export class Chaos {
   readonly story: string[] = [];
   /** Keys that were taken out of etcd one by one: a loss that is to be believed. */
   readonly deleted = new Set<string>();
-  /** Hosts whose agent saw no leases before etcd was wiped: it cannot know whom the routes that it finds lead to. */
+  /** Hosts that know nothing of a time before etcd was wiped: they cannot tell whom the routes that they find lead to. */
   readonly forgetful = new Set<AgentHost>();
   #wiped = false;
   /** No address is used twice: hosts that take each other's are another story. */
@@ -55,7 +58,8 @@ export class Chaos {
   #toAgent(host: AgentHost): Event[] {
     return [
       ['stops or starts', () => (host.running ? host.stop() : this.#start(host))],
-      ['is killed and starts again', () => host.stop().then(() => this.#start(host))],
+      ['is killed and starts again', () => host.kill().then(() => this.#start(host))],
+      ['is stopped and starts again', () => host.stop().then(() => this.#start(host))],
       ['hears nothing of etcd', () => host.etcd.setLine('silent')],
       ['is refused by etcd', () => host.etcd.setLine('refused')],
       ['has etcd back', () => host.etcd.setLine('up')],
@@ -97,7 +101,7 @@ export class Chaos {
   }
 
   #start(host: AgentHost): void {
-    if (this.#wiped) this.forgetful.add(host);
+    if (this.#wiped && !remembers(host)) this.forgetful.add(host);
     host.start();
   }
 
@@ -159,4 +163,13 @@ export class Chaos {
     if (picked === undefined) throw new Error('nothing to pick from');
     return picked;
   }
+}
+
+/** Whether the view on the host's disk has a lease for each route that an agent left there. */
+function remembers(host: AgentHost): boolean {
+  const keys = host.machine.view?.entries.map(({ key }) => key) ?? [];
+  return host.routes().every((route) => {
+    const name = (route.split(' ')[0] ?? '').replace('/', '-');
+    return keys.some((key) => key.endsWith(`/${name}`));
+  });
 }
