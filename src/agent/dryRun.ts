@@ -37,6 +37,7 @@ const CALM_MS = 20;
 /** What was noted instead of being done. */
 interface Notes {
   readonly warnings: Set<string>;
+  /** E.g. `write etcd key /coreos.com/network/subnets/10.100.3.0-24`. */
   readonly etcdKeys: Set<string>;
   readonly files: Set<string>;
   readonly peers: Map<string, PeerNews>;
@@ -191,7 +192,8 @@ function readingEtcd(etcd: Etcd, { etcdKeys }: Notes): Etcd {
     watch: (prefix, feed, signal, saved) => etcd.watch(prefix, feed, signal, saved),
     status: () => etcd.status(),
     async transact({ writes }) {
-      for (const { key } of writes) etcdKeys.add(key);
+      for (const { type, key } of writes)
+        etcdKeys.add(`${type === 'put' ? 'write' : 'delete'} etcd key ${key}`);
       // No real view may be newer: it would show the key as it was.
       return { succeeded: true, revision: Number.MAX_SAFE_INTEGER };
     },

@@ -64,7 +64,7 @@ function headLines({ options, table, subnet, own, etcdKeys, files }: Planned): s
   if (subnet !== undefined && etcdKeys.size === 0) lines.push(`# own subnet ${subnet}`);
   else if (subnet !== undefined) lines.push(`# own subnet ${subnet}, if nobody is faster`);
   else lines.push(`# own subnet not known: ${own?.sentence ?? 'etcd has not told'}`);
-  for (const key of etcdKeys) lines.push(`# would write etcd key ${key}`);
+  for (const key of etcdKeys) lines.push(`# would ${key}`);
   for (const file of files) lines.push(`# would write ${file}`);
   return lines;
 }
