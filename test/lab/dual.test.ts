@@ -4,7 +4,16 @@ import { describe, test } from 'node:test';
 import { watchRoutes } from '../../src/lab/index.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
-import { address6, routesOf, type Stack, SUBNETS, startBox, wantedBy, withDual } from './dual.ts';
+import {
+  address6,
+  CONFIGS,
+  routesOf,
+  type Stack,
+  SUBNETS,
+  startBox,
+  wantedBy,
+  withDual,
+} from './dual.ts';
 import { nth, READY } from './recipe.ts';
 
 const tools = ['root', 'ip', 'unshare', 'setpriv', 'nsenter', 'etcd', 'nft', 'iptables', 'busybox'];
@@ -74,7 +83,7 @@ for (const stack of ['dual', 'only6'] as const) {
   });
 }
 
-test('a dual-stack host takes the reservation of its address, and a dry run shows both families', {
+test('a dual-stack host without its state finds its key by its address, and a dry run shows both families', {
   skip,
   timeout: 60_000,
 }, async () => {
@@ -99,6 +108,37 @@ test('a dual-stack host takes the reservation of its address, and a dry run show
     await again.waitFor(READY, 20_000);
     assert.equal(await host.readFile('/run/flannel/subnet.env'), subnetFile(own?.[0] ?? ''));
     assert.equal((await routesOf(host)).length, 2);
+  });
+});
+
+test('a host keeps its IPv4 subnet while the network loses IPv6 and gets it again', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  await withDual('dual', 2, async ({ hosts, etcd, agents, startAgent }) => {
+    const host = nth(hosts, 1);
+    let agent = nth(agents, 1);
+    const names = async (): Promise<string[]> =>
+      [...(await etcd.list(SUBNETS)).keys()].map((key) => key.slice(SUBNETS.length)).sort();
+    const under = async (config: string): Promise<string[]> => {
+      await etcd.put('/coreos.com/network/config', config);
+      agent.kill('SIGTERM');
+      await agent.exited;
+      agent = startAgent(host);
+      await agent.waitFor(READY, 20_000);
+      return names();
+    };
+    const before = await names();
+    const own = [...(await etcd.list(SUBNETS))].find(([, value]) => value.includes('10.10.10.102'));
+    const pair = own?.[0].slice(SUBNETS.length) ?? '';
+    const half = pair.split('&')[0] ?? '';
+    const four = '{"Network":"10.100.0.0/16","Backend":{"Type":"host-gw"}}';
+    const without = before.map((name) => (name === pair ? half : name)).sort();
+    assert.deepEqual(await under(four), without);
+    assert.equal((await routesOf(host)).length, 1);
+    assert.deepEqual(await under(CONFIGS.dual), before);
+    assert.equal((await routesOf(host)).length, 2);
+    assert.equal(await host.readFile('/run/flannel/subnet.env'), subnetFile(`${SUBNETS}${pair}`));
   });
 });
 
