@@ -5,6 +5,9 @@
  */
 import type { KeyValue, WatchEvent } from '../etcd/index.ts';
 
+/** A loss of fewer peers than this is never a mass loss. */
+const MASS = 3;
+
 export class History {
   /** The create revisions of the keys that bear witness, as last heard; undefined: there was no such key. */
   readonly #created = new Map<string, number | undefined>();
@@ -30,15 +33,22 @@ export class History {
     return strange;
   }
 
-  changes(revision: number, events: readonly WatchEvent[], witnesses: readonly string[]): void {
+  /**
+   * Takes changes. Returns whether they take most keys away at once, though some may be back by their end: hosts that were
+   * cut off for longer than their leases live return one by one, and those that are still to come are not gone.
+   */
+  changes(revision: number, events: readonly WatchEvent[], witnesses: readonly string[]): boolean {
+    const gone = new Set<string>();
+    const others = this.#known.size - witnesses.filter((key) => this.#known.has(key)).length;
     this.#revision = revision;
     for (const event of events) {
       const { key } = event.type === 'put' ? event.entry : event;
       if (event.type === 'put') this.#known.set(key, event.entry.modRevision);
-      else this.#known.delete(key);
+      else if (this.#known.delete(key) && !witnesses.includes(key)) gone.add(key);
       if (witnesses.includes(key))
         this.#created.set(key, event.type === 'put' ? event.entry.createRevision : undefined);
     }
+    return gone.size >= MASS && gone.size * 2 > others;
   }
 
   /** Most keys are there as they were, and none is as old as what we heard without our having heard of it. */

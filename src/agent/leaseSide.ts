@@ -22,6 +22,7 @@ import {
   type Surroundings,
   subnetsOf,
 } from '../lease/index.ts';
+import { afterSilence } from './afterSilence.ts';
 import { bootText, hasLapsed, silenceText } from './diskText.ts';
 import { History } from './history.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
@@ -48,7 +49,7 @@ export class LeaseSide {
   readonly #config: CountingConfig;
   readonly #disk: ViewSide;
   readonly #history = new History();
-  /** The snapshot that is being taken in is not of the history that we knew. */
+  /** What is being taken in is not of the history that we knew, or takes most away at once. */
   #strange = false;
   #held: HeldSubnet | undefined;
   #status: OwnStatus = 'waiting';
@@ -130,7 +131,8 @@ export class LeaseSide {
     const { etcdPrefix, disk, signal } = this.#options;
     if (disk !== undefined) this.#boot(disk);
     const saved = disk?.whole === true ? disk : undefined;
-    this.#ports.etcd.watch(`${etcdPrefix}/`, (item) => this.#feed(item), signal, saved);
+    const feed = afterSilence((item) => this.#feed(item), this.#ports.clock, signal);
+    this.#ports.etcd.watch(`${etcdPrefix}/`, feed, signal, saved);
   }
 
   /** Saves what is not on disk yet; for the end. */
@@ -140,8 +142,7 @@ export class LeaseSide {
 
   /** The view on disk counts until etcd speaks: for peers at once, for our own subnet after a moment. */
   #boot(disk: DiskView): void {
-    const { revision } = disk;
-    const { clock } = this.#ports;
+    const [{ revision }, { clock }] = [disk, this.#ports];
     // Our own key may have run out by itself since then: that it is gone says nothing against etcd's history.
     const lapsed = hasLapsed(disk, this.#options.ttlSeconds, clock.wall());
     this.#history.snapshot(revision, disk.entries, lapsed ? [this.#configKey] : this.#witnesses);
@@ -150,8 +151,7 @@ export class LeaseSide {
     const entries = disk.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
     this.#tell(this.#apply({ type: 'snapshot', revision, entries }));
     this.#events.stale(bootText(disk, entries.length));
-    const own = this.#ownByDisk;
-    if (own !== undefined) this.#events.expected(own);
+    if (this.#ownByDisk !== undefined) this.#events.expected(this.#ownByDisk);
     const cancel = clock.at(clock.now() + WORD_MS, () => this.#holdByDisk(disk));
     this.#options.signal.addEventListener('abort', cancel, { once: true });
   }
@@ -224,15 +224,15 @@ export class LeaseSide {
       if (!this.#complete) this.#events.stale(undefined);
       this.#complete = true;
       this.#tell(this.#apply({ type: 'snapshot', revision, entries }));
-      this.#strange = false;
     } else {
-      this.#history.changes(revision, item.events, this.#witnesses);
+      this.#strange = this.#history.changes(revision, item.events, this.#witnesses);
       for (const event of item.events)
         if (keyOf(event) === this.#configKey)
           this.#takeConfig(event.type === 'put' ? event.entry.value : undefined);
       const events = item.events.filter((event) => keyOf(event).startsWith(this.#subnetsPrefix));
       this.#tell(this.#apply({ type: 'changes', revision, events }));
     }
+    this.#strange = false;
   }
 
   #apply(feed: LeaseFeed): BookChanges {

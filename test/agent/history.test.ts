@@ -50,3 +50,23 @@ describe('a snapshot', () => {
     assert.equal(history.snapshot(9, without('own'), WITNESSES), false);
   });
 });
+
+describe('changes', () => {
+  const gone = (name: string, modRevision: number) =>
+    ({ type: 'delete', key: name, modRevision }) as const;
+
+  test('that take most peers away are told, also if some of them are back by the end', () => {
+    const back = { type: 'put', entry: key('a', 10) } as const;
+    const events = [gone('a', 7), gone('b', 8), gone('c', 9), back];
+    assert.equal(known().changes(10, events, WITNESSES), true);
+  });
+
+  test('that take few away, or half of many, are as any', () => {
+    assert.equal(known().changes(8, [gone('a', 7), gone('b', 8)], WITNESSES), false);
+    const history = new History();
+    const six = ['a', 'b', 'c', 'd', 'e', 'f'].map((name, index) => key(name, index + 3));
+    history.snapshot(9, six, WITNESSES);
+    const events = [gone('a', 10), gone('b', 11), gone('c', 12), gone('c', 13)];
+    assert.equal(history.changes(13, events, WITNESSES), false);
+  });
+});

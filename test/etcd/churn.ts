@@ -87,9 +87,16 @@ async function one(
   };
 }
 
+/** Again where etcd was too slow: that it may then be written twice is all the same to what is tested. */
 async function write(etcd: Etcd, key: string, gone: boolean, value: number): Promise<void> {
   const put = { type: 'put', key, value: String(value), lease: '0' } as const;
-  await etcd.transact({ compare: [], writes: [gone ? { type: 'delete', key } : put] });
+  const writes = [gone ? ({ type: 'delete', key } as const) : put];
+  const done = (): Promise<boolean> =>
+    etcd.transact({ compare: [], writes }).then(
+      () => true,
+      () => false,
+    );
+  await until('etcd takes a write', done, PATIENCE_MS);
 }
 
 /** What befalls the way to etcd; a fault lasts for some writes. */

@@ -42,6 +42,7 @@ export class Member {
     return `http://${this.host.address}:${CLIENT_PORT}`;
   }
 
+  /** Started, and not ended; not while it waits for a quorum at its start. */
   get running(): boolean {
     return this.#etcd !== undefined && this.#etcd.process.exit === undefined;
   }
@@ -53,6 +54,7 @@ export class Member {
 
   /** Resolves once the cluster has a quorum. */
   async start(): Promise<void> {
+    this.#etcd = undefined;
     this.#etcd = await startEtcd(this.host, { members: this.#all(), args: this.#args });
   }
 
