@@ -20,7 +20,7 @@ export interface KeyPut {
   readonly lease: string;
 }
 
-export interface KeyDelete {
+interface KeyDelete {
   readonly type: 'delete';
   readonly key: string;
 }

@@ -5,8 +5,10 @@
 import type { NetworkConfig } from '../config/index.ts';
 import { overlaps, type Prefix } from '../ip/index.ts';
 import { type CandidateRequest, candidates, fits, partnerOf } from './allocator.ts';
-import type { ReadLease, Subnets } from './codec.ts';
+import type { PublicAddresses, ReadLease, Subnets } from './codec.ts';
+import { namesUs } from './ownership.ts';
 import { subnetsOf } from './ownText.ts';
+import type { Lease } from './types.ts';
 
 /** A key of ours that another takes the place of. */
 export interface Earlier {
@@ -14,7 +16,17 @@ export interface Earlier {
   readonly revision: number;
 }
 
+/** What we write under, and what we would write. */
+interface Us {
+  readonly etcdLease: string;
+  readonly here: PublicAddresses;
+}
+
 type Leases = ReadonlyMap<string, ReadLease>;
+
+/** Both, because a copy of this host's state knows its etcd lease too. */
+const isOurs = (lease: Lease, { etcdLease, here }: Us): boolean =>
+  lease.etcdLease === etcdLease && namesUs(lease, here);
 
 const prefixesOf = ({ subnet, subnet6 }: Subnets): Prefix[] =>
   [subnet, subnet6].filter((prefix) => prefix !== undefined);
@@ -29,14 +41,10 @@ function halfOf(config: NetworkConfig, { subnet, subnet6 }: Subnets): Subnets | 
   return undefined;
 }
 
-/** The name of the key under our own etcd lease that has such a half. */
-export function halfUnder(
-  etcdLease: string,
-  leases: Leases,
-  config: NetworkConfig,
-): string | undefined {
+/** The name of the key of ours that has such a half. */
+export function halfUnder(us: Us, leases: Leases, config: NetworkConfig): string | undefined {
   for (const [name, read] of leases)
-    if (read.kind === 'lease' && read.lease.etcdLease === etcdLease)
+    if (read.kind === 'lease' && isOurs(read.lease, us))
       if (halfOf(config, read.lease) !== undefined) return name;
   return undefined;
 }
@@ -58,12 +66,12 @@ export function completed(subnets: Subnets, request: CandidateRequest): Subnets 
   return rest && { subnet: half.subnet ?? rest.subnet, subnet6: half.subnet6 ?? rest.subnet6 };
 }
 
-/** Keys under our etcd lease that overlap the one that we are about to create: they go with the same transaction. */
-export function earlierKeys(name: string, etcdLease: string, leases: Leases): Earlier[] {
+/** Keys of ours that overlap the one that we are about to create: they go with the same transaction. */
+export function earlierKeys(name: string, us: Us, leases: Leases): Earlier[] {
   const mine = prefixesOf(subnetsOf(name));
   const earlier: Earlier[] = [];
   for (const read of leases.values()) {
-    if (read.kind !== 'lease' || read.lease.etcdLease !== etcdLease) continue;
+    if (read.kind !== 'lease' || !isOurs(read.lease, us)) continue;
     const { lease } = read;
     const same = prefixesOf(lease).some((prefix) => mine.some((own) => overlaps(own, prefix)));
     if (lease.name !== name && same)

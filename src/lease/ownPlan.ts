@@ -103,7 +103,7 @@ export function planNext(facts: Facts): Plan {
   if (own === undefined) return choose(facts, config.config, leases, here);
   if (!fits(config.config, subnetsOf(own.subnet))) {
     // Given up only at a start, and with it the etcd lease: the old key ends by itself, unless a half of it goes on.
-    const kept = halfUnder(own.etcdLease, leases, config.config);
+    const kept = halfUnder({ ...own, here }, leases, config.config);
     if (!announced) return { kind: 'forget', newLease: kept === undefined, say: undefined };
     return planHeld(
       facts,
@@ -114,7 +114,7 @@ export function planNext(facts: Facts): Plan {
   const owner = ownershipOf(leases.get(own.subnet), own, here, facts.twin);
   const plan = planOwned(own, owner, here, announced);
   if (plan.kind === 'put' && owner.kind === 'absent')
-    return { ...plan, earlier: earlierKeys(own.subnet, own.etcdLease, leases) };
+    return { ...plan, earlier: earlierKeys(own.subnet, { ...own, here }, leases) };
   return plan.kind === 'yield' && facts.lost === 'replace' ? replaced(plan, own) : plan;
 }
 
@@ -195,7 +195,8 @@ function choose(
   const taken = [...near, ...takenBy(leases, config)];
   const departed = withinNetwork([...gone.keys()].flatMap(prefixesOf), config);
   const request = { config, taken, departed, previous, seed };
-  const half = leaseId === undefined ? undefined : halfUnder(leaseId, leases, config);
+  const half =
+    leaseId === undefined ? undefined : halfUnder({ etcdLease: leaseId, here }, leases, config);
   const others = half === undefined ? leases : new Map([...leases].filter(([at]) => at !== half));
   const kept = half === undefined ? previous : subnetsOf(half);
   const found =
