@@ -32,10 +32,21 @@ export function parseAddress(text: string): Address | undefined {
   return undefined;
 }
 
+const DOT = 46;
+const ZERO = 48;
+
+/** The number of a text that is known to be four numbers and three dots. */
 function parseV4(text: string): number {
   let value = 0;
-  for (const part of text.split('.')) value = value * 256 + Number(part);
-  return value;
+  let part = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) {
+      value = value * 256 + part;
+      part = 0;
+    } else part = part * 10 + code - ZERO;
+  }
+  return value * 256 + part;
 }
 
 function parseV6(text: string): bigint {

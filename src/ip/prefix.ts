@@ -27,7 +27,8 @@ export function prefixOf(address: Address, length: number): Prefix {
 function masked(address: Address, length: number): Address {
   if (address.family === 4) {
     // A shift by 32 is a shift by 0 in JavaScript, so length 0 needs its own case.
-    return v4(length === 0 ? 0 : address.value & (-1 << (32 - length)));
+    const base = length === 0 ? 0 : (address.value & (-1 << (32 - length))) >>> 0;
+    return base === address.value ? address : v4(base);
   }
   const host = BigInt(128 - length);
   return v6((address.value >> host) << host);
@@ -81,6 +82,8 @@ export function addressAt(prefix: Prefix, offset: bigint | number): Address {
 
 /** The last address of `prefix`: in IPv4 its broadcast address. */
 export function lastAddress(prefix: Prefix): Address {
+  const { address, length } = prefix;
+  if (address.family === 4) return v4(address.value + 2 ** (32 - length) - 1);
   return addressAt(prefix, sizeOf(prefix) - 1n);
 }
 

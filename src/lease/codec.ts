@@ -4,7 +4,6 @@
  */
 import {
   type Address,
-  addressAt,
   bitsOf,
   type Family,
   type Prefix,
@@ -126,7 +125,9 @@ function readAttributes(value: string): Attributes | string {
   const backendType = fields.get('backendtype') ?? '';
   if (typeof backendType !== 'string')
     return `has BackendType ${shownJson(backendType)}, which is not a string`;
-  return { publicIp, publicIp6, backendType: printable(backendType) };
+  // Nearly all are of one type: one text for all of them.
+  const type = backendType === BACKEND_TYPE ? BACKEND_TYPE : printable(backendType);
+  return { publicIp, publicIp6, backendType: type };
 }
 
 function readAddress(family: Family, content: unknown): Address | undefined | string {
@@ -134,13 +135,9 @@ function readAddress(family: Family, content: unknown): Address | undefined | st
   const address = typeof content === 'string' ? parseAddress(content) : undefined;
   if (address?.family !== family)
     return `${shownJson(content)}, which is not an IPv${family} address`;
-  return isZero(address) ? undefined : copied(address);
+  return isZero(address) ? undefined : address;
 }
 
 const isZero = (address: Address): boolean => address.text === NO_ADDRESS || address.text === '::';
 
 const shownJson = (content: unknown): string => printable(JSON.stringify(content));
-
-/** The same address without a reference into the text it was read from. */
-const copied = (address: Address): Address =>
-  addressAt(prefixOf(address, bitsOf(address.family)), 0);

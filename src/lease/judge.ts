@@ -145,15 +145,17 @@ function brokenGateway(
   { surroundings, own }: JudgeContext,
 ): string | undefined {
   if (gateway === undefined) return undefined;
-  const name = `has gateway ${gateway.text}, which is`;
-  if (!isUnicast(gateway)) return `${name} ${nonUnicast(gateway)}`;
+  const is = (what: string): string => `has gateway ${gateway.text}, which is ${what}`;
+  if (!isUnicast(gateway)) return is(nonUnicast(gateway));
   if (surroundings.localAddresses.some((local) => local.text === gateway.text))
-    return `${name} this host's own address${own === undefined ? '' : `: it is left as it is, for this host's key is ${own.name}`}`;
+    return is(
+      `this host's own address${own === undefined ? '' : `: it is left as it is, for this host's key is ${own.name}`}`,
+    );
   // A /31 or /32 has no broadcast address (RFC 3021), nor has IPv6.
   for (const link of surroundings.connected)
-    if (gateway.family === 4 && link.length < 31 && lastAddress(link).text === gateway.text)
-      return `${name} the broadcast address of ${link.text}`;
-  if (containsAddress(prefix, gateway)) return `${name} inside the lease's own subnet`;
+    if (gateway.family === 4 && link.length < 31 && lastAddress(link).value === gateway.value)
+      return is(`the broadcast address of ${link.text}`);
+  if (containsAddress(prefix, gateway)) return is("inside the lease's own subnet");
   return undefined;
 }
 

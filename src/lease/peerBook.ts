@@ -35,10 +35,17 @@ export interface BookChanges {
 
 type Believed = Extract<Verdict, { kind: 'believed' }>;
 
+interface Asked {
+  readonly peer: Peer;
+  /** The text of the subnet that its gateway would lie in. */
+  readonly around: string;
+}
+
 /** A lease that is fine by itself, and so contends with others. */
 interface Contender {
   readonly lease: Lease;
   readonly verdict: Believed;
+  readonly asks: readonly Asked[];
   /** The older believed lease that stands in its way; undefined: it is believed itself. */
   blocker: Contender | undefined;
   /** Those whose `blocker` this is. */
@@ -113,6 +120,7 @@ export class PeerBook {
       const contender: Contender = {
         lease: source,
         verdict,
+        asks: verdict.peers.map((peer) => ({ peer, around: gatewayKey(peer) })),
         blocker: undefined,
         blocks: new Set(),
       };
@@ -164,20 +172,18 @@ export class PeerBook {
     const older = 'overlaps an older lease of the same subnet,';
     const holds = 'holds the gateway of the older lease';
     const held = 'has its gateway inside the subnet of the older lease';
-    for (const peer of self.verdict.peers) {
+    for (const { peer, around } of self.asks) {
       add(this.#holders.get(peer.prefix.text)?.contender, older, older);
       for (const rival of this.#gateways.get(peer.prefix.text) ?? []) add(rival, holds, held);
-      const around = prefixOf(peer.gateway, peer.prefix.length).text;
       add(this.#holders.get(around)?.contender, held, holds);
     }
     return [...rivals.values()];
   }
 
   #enter(contender: Contender): void {
-    for (const peer of contender.verdict.peers) {
+    for (const { peer, around } of contender.asks) {
       this.#touch(peer);
       this.#holders.set(peer.prefix.text, { peer, contender });
-      const around = gatewayKey(peer);
       const inside = this.#gateways.get(around);
       if (inside === undefined) this.#gateways.set(around, new Set([contender]));
       else inside.add(contender);
@@ -187,10 +193,9 @@ export class PeerBook {
 
   /** Takes a believed lease out and returns those that it stood in the way of. */
   #leave(contender: Contender): Contender[] {
-    for (const peer of contender.verdict.peers) {
+    for (const { peer, around } of contender.asks) {
       this.#touch(peer);
       this.#holders.delete(peer.prefix.text);
-      const around = gatewayKey(peer);
       const inside = this.#gateways.get(around);
       inside?.delete(contender);
       if (inside?.size === 0) this.#gateways.delete(around);
@@ -234,7 +239,8 @@ export class PeerBook {
     const statuses: PeerStatusChange[] = [];
     for (const [name, before] of this.#statusBefore) {
       const status = this.#kept.get(name)?.status;
-      if (statusText(status) !== statusText(before)) statuses.push({ name, status });
+      const isNew = (status === undefined) !== (before === undefined);
+      if (isNew || statusText(status) !== statusText(before)) statuses.push({ name, status });
     }
     this.#routesBefore = new Map();
     this.#statusBefore = new Map();
