@@ -100,6 +100,11 @@ export class Endpoint {
     this.#shared = shared;
   }
 
+  /** Begins to connect, for the calls that will come. */
+  connect(): void {
+    this.#client.getChannel().getConnectivityState(true);
+  }
+
   /** Asks once. Rejects with EtcdError after at most CALL_MS. */
   call<Request, Answer>(method: Method<Request, Answer>, request: Request): Promise<Answer> {
     const { clock, unfinished } = this.#shared;

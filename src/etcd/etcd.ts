@@ -18,7 +18,7 @@ import { Watcher } from './watcher.ts';
 import { toTransactionResult, toTxn } from './wire.ts';
 
 /**
- * Opens a session; nothing is sent before the first call, and an etcd that is down is no error here.
+ * Opens a session and begins to connect; an etcd that is down is no error here.
  * @throws RangeError, one clear sentence, if an option is wrong: an endpoint, a certificate file, half a login.
  */
 export function openEtcd(options: EtcdOptions, clock: Clock, random: Random, log: Log): Etcd {

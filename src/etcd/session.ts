@@ -37,6 +37,8 @@ export class Session {
       token: () => this.#token.value,
     };
     this.#endpoint = new Endpoint(access.endpoints[0], this.#shared);
+    // While whoever opened us looks at its host, the connection is made: by the first call it is there.
+    this.#endpoint.connect();
   }
 
   /** For what may be done twice: tried on each endpoint, at least twice, within one round of deadlines. */
