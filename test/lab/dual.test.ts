@@ -60,6 +60,15 @@ for (const stack of ['dual', 'only6'] as const) {
 
         const host = nth(hosts, -1);
         const before = await routesOf(host);
+        const plan = startAgent(host, '--dry-run');
+        await plan.exited;
+        const planned = plan.lines.map(({ text }) => text).join('\n');
+        const stay = `# 0 to add, 0 to change, 0 to remove, ${before.length} as they should be`;
+        assert.ok(planned.endsWith(stay), planned);
+        assert.match(
+          planned,
+          /# own subnet (10\.100\.\d+\.0\/24 and )?fd00:100:0:[0-9a-f]+::\/64\n/,
+        );
         const watch = await watchRoutes(host);
         const watch6 = host.spawn('ip monitor', ['ip', '-6', 'monitor', 'route']);
         await until('ip monitor hears', async () => {
@@ -94,7 +103,7 @@ test('a dual-stack host without its state finds its key by its address, and a dr
     await host.must(['sh', '-c', 'rm -f /var/lib/hostgw/* /run/flannel/*']);
     await host.must(['ip', 'route', 'flush', 'proto', '104']);
     await host.must(['ip', '-6', 'route', 'flush', 'proto', '104']);
-    const plan = host.spawnAgent({ args: [`--etcd-endpoints=${etcd.endpoint}`, '--dry-run'] });
+    const plan = startAgent(host, '--dry-run');
     await plan.exited;
     const lines = plan.lines.map(({ text }) => text).join('\n');
     assert.match(lines, /ip route add 10\.100\.\d+\.0\/24 via 10\.10\.10\.101/);

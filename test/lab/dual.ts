@@ -28,7 +28,7 @@ export interface DualStanding {
   readonly hosts: readonly Host[];
   readonly etcd: LabEtcd;
   readonly agents: readonly LabProcess[];
-  startAgent(host: Host): LabProcess;
+  startAgent(host: Host, ...args: string[]): LabProcess;
 }
 
 /** So many hosts and their agents, all ready, each with all its routes. */
@@ -47,9 +47,9 @@ export async function withDual(
     const args = [...urls, '--advertise-client-urls', endpoint];
     const etcd = await startEtcd(nth(hosts, 0), { args });
     await etcd.put('/coreos.com/network/config', CONFIGS[stack]);
-    const startAgent = (host: Host): LabProcess =>
-      host.spawnAgent({ args: [`--etcd-endpoints=${endpoint}`] });
-    const agents = hosts.map(startAgent);
+    const startAgent = (host: Host, ...more: string[]): LabProcess =>
+      host.spawnAgent({ args: [`--etcd-endpoints=${endpoint}`, ...more] });
+    const agents = hosts.map((host) => startAgent(host));
     await Promise.all(agents.map((agent) => agent.waitFor(READY, 30_000)));
     const routes = (count - 1) * (stack === 'dual' ? 2 : 1);
     await Promise.all(agents.map((agent) => agent.waitForAll('subnet added: ', routes)));
