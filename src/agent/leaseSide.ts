@@ -3,21 +3,17 @@
  * It decides nothing itself but which config counts.
  */
 import type { Send } from '../core/index.ts';
-import type { WatchEvent, WatchFeed } from '../etcd/index.ts';
+import type { WatchFeed } from '../etcd/index.ts';
 import {
   type BookChanges,
-  Departed,
   type DiskView,
   fits,
   type HeldSubnet,
   heldByDisk,
   type JudgeContext,
-  type LeaseFeed,
-  LeaseView,
   namesUs,
   type OwnInput,
   type OwnStatus,
-  PeerBook,
   type PublicAddresses,
   type Surroundings,
   subnetsOf,
@@ -25,11 +21,11 @@ import {
 import { afterSilence } from './afterSilence.ts';
 import { bootText, hasLapsed, silenceText } from './diskText.ts';
 import { History } from './history.ts';
+import { LeaseBook } from './leaseBook.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
 import { CountingConfig } from './networkConfig.ts';
 import { runOwn } from './ownSide.ts';
 import type { AgentPorts } from './ports.ts';
-import { Strays } from './strays.ts';
 import { ViewSide } from './viewSide.ts';
 
 /** So long etcd's word on our own key is waited for before the disk's counts. */
@@ -41,10 +37,7 @@ export class LeaseSide {
   readonly #events: LeaseSideEvents;
   readonly #configKey: string;
   readonly #subnetsPrefix: string;
-  readonly #view: LeaseView;
-  readonly #book = new PeerBook();
-  readonly #departed = new Departed();
-  readonly #strays = new Strays();
+  readonly #book: LeaseBook;
   readonly #own: Send<OwnInput>;
   readonly #config: CountingConfig;
   readonly #disk: ViewSide;
@@ -63,7 +56,6 @@ export class LeaseSide {
   #complete = false;
   /** While a feed is taken in: what was said meanwhile. That we waited counts only if we still do at its end. */
   #unsaid: { readonly status: OwnStatus; readonly sentence: string }[] | undefined;
-  readonly #warned = new Set<string>();
 
   constructor(
     ports: AgentPorts,
@@ -78,7 +70,11 @@ export class LeaseSide {
     this.#surroundings = surroundings;
     this.#configKey = `${options.etcdPrefix}/config`;
     this.#subnetsPrefix = `${options.etcdPrefix}/subnets/`;
-    this.#view = new LeaseView(this.#subnetsPrefix);
+    // Before we hold a subnet, a key that has our address is no peer's: `own` speaks of it.
+    this.#book = new LeaseBook(
+      this.#subnetsPrefix,
+      (lease) => this.#held === undefined && namesUs(lease, this.#here),
+    );
     this.#config = new CountingConfig(this.#configKey);
     this.#disk = new ViewSide(
       ports,
@@ -86,8 +82,8 @@ export class LeaseSide {
       () => ({
         witnesses: this.#witnesses,
         config: this.#config.text,
-        departed: this.#departed.texts,
-        confirmed: this.#status === 'held' && this.#view.leases.has(this.#held?.name ?? ''),
+        departed: this.#book.departed.texts,
+        confirmed: this.#status === 'held' && this.#book.leases.has(this.#held?.name ?? ''),
       }),
       (reason) => events.viewUnsaved(reason),
     );
@@ -98,8 +94,8 @@ export class LeaseSide {
         this.#held = lease;
         this.#claim(lease.name);
         events.held(lease);
-        const statuses = this.#strays.release(lease.name);
-        if (statuses.length > 0) this.#tell({ routes: [], statuses });
+        const strays = this.#book.settle(lease.name);
+        if (strays !== undefined) this.#tell(strays);
       },
       status: (status, sentence) => {
         // What we asked for is another's, and nothing else is free.
@@ -119,11 +115,8 @@ export class LeaseSide {
   }
 
   /** How many leases have which status, and the revision they are of. */
-  summary(): { revision: number; leases: Record<string, number> } {
-    const leases: Record<string, number> = {};
-    for (const { status } of this.#book.statuses.values())
-      leases[status.kind] = (leases[status.kind] ?? 0) + 1;
-    return { revision: this.#view.revision, leases };
+  summary(): ReturnType<LeaseBook['summary']> {
+    return this.#book.summary();
   }
 
   /** Starts watching etcd; everything else follows from that. */
@@ -142,15 +135,15 @@ export class LeaseSide {
 
   /** The view on disk counts until etcd speaks: for peers at once, for our own subnet after a moment. */
   #boot(disk: DiskView): void {
-    const [{ revision }, { clock }] = [disk, this.#ports];
+    const { revision } = disk;
+    const { clock } = this.#ports;
     // Our own key may have run out by itself since then: that it is gone says nothing against etcd's history.
     const lapsed = hasLapsed(disk, this.#options.ttlSeconds, clock.wall());
     this.#history.snapshot(revision, disk.entries, lapsed ? [this.#configKey] : this.#witnesses);
-    this.#departed.restore(disk.departed);
+    this.#book.departed.restore(disk.departed);
     if (this.#config.restore(disk.config)) this.#useConfig();
-    const entries = disk.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
-    this.#tell(this.#apply({ type: 'snapshot', revision, entries }));
-    this.#events.stale(bootText(disk, entries.length));
+    this.#tell(this.#book.take({ type: 'snapshot', revision, entries: disk.entries }));
+    this.#events.stale(bootText(disk, this.#book.leases.size));
     if (this.#ownByDisk !== undefined) this.#events.expected(this.#ownByDisk);
     const cancel = clock.at(clock.now() + WORD_MS, () => this.#holdByDisk(disk));
     this.#options.signal.addEventListener('abort', cancel, { once: true });
@@ -203,8 +196,8 @@ export class LeaseSide {
     const said: { status: OwnStatus; sentence: string }[] = [];
     this.#unsaid = said;
     this.#take(item);
-    const [{ leases }, { subnets: departed }] = [this.#view, this.#departed];
-    this.#own({ type: 'view', revision: item.revision, leases, departed });
+    const { leases, departed } = this.#book;
+    this.#own({ type: 'view', revision: item.revision, leases, departed: departed.subnets });
     this.#unsaid = undefined;
     for (const one of said)
       if (one.status !== 'waiting' || one === said.at(-1))
@@ -220,25 +213,18 @@ export class LeaseSide {
       this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey)?.value);
       // The config has a say in which addresses count.
       if (!this.#complete) this.#tellOwn();
-      const entries = item.entries.filter(({ key }) => key.startsWith(this.#subnetsPrefix));
       if (!this.#complete) this.#events.stale(undefined);
       this.#complete = true;
-      this.#tell(this.#apply({ type: 'snapshot', revision, entries }));
     } else {
       this.#strange = this.#history.changes(revision, item.events, this.#witnesses);
-      for (const event of item.events)
-        if (keyOf(event) === this.#configKey)
-          this.#takeConfig(event.type === 'put' ? event.entry.value : undefined);
-      const events = item.events.filter((event) => keyOf(event).startsWith(this.#subnetsPrefix));
-      this.#tell(this.#apply({ type: 'changes', revision, events }));
+      for (const event of item.events) {
+        const [key, value] =
+          event.type === 'put' ? [event.entry.key, event.entry.value] : [event.key];
+        if (key === this.#configKey) this.#takeConfig(value);
+      }
     }
+    this.#tell(this.#book.take(item));
     this.#strange = false;
-  }
-
-  #apply(feed: LeaseFeed): BookChanges {
-    const changes = this.#view.apply(feed);
-    this.#departed.note(changes);
-    return this.#book.apply(changes);
   }
 
   /** The keys that tell one history of etcd from another. */
@@ -265,27 +251,17 @@ export class LeaseSide {
     const { config } = this.#config;
     if (config === undefined) return;
     const context = { config, own: this.#ours, surroundings: this.#surroundings };
-    const changes = this.#book.setContext(context);
-    for (const sentence of this.#book.warnings()) {
-      if (!this.#warned.has(sentence)) this.#events.warning(sentence);
-      this.#warned.add(sentence);
-    }
+    const changes = this.#book.judge(context);
+    for (const sentence of this.#book.warnings()) this.#events.warning(sentence);
     this.#tell(changes);
   }
 
   #tell(changes: BookChanges): void {
-    const statuses = this.#strays.sift(changes.statuses, (name) => this.#mayBeOurs(name));
     // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
     const complete = this.#complete && this.#config.config !== undefined;
     // A config that was there and is gone: etcd was wiped, or somebody is about to. Nothing goes by its word.
     const suspect = this.#strange || this.#config.missing;
-    this.#events.routes({ routes: changes.routes, statuses }, complete, suspect);
-  }
-
-  /** Before we hold a subnet, a key that has our address is no peer's: `own` speaks of it. */
-  #mayBeOurs(name: string): boolean {
-    const read = this.#held === undefined ? this.#view.leases.get(name) : undefined;
-    return read?.kind === 'lease' && namesUs(read.lease, this.#here);
+    this.#events.routes(changes, complete, suspect);
   }
 
   #claim(name: string | undefined): void {
@@ -294,7 +270,5 @@ export class LeaseSide {
     this.#rejudge();
   }
 }
-
-const keyOf = (event: WatchEvent): string => (event.type === 'put' ? event.entry.key : event.key);
 
 const ownOf = (name: string): JudgeContext['own'] => ({ name, ...subnetsOf(name) });
