@@ -32,8 +32,7 @@ async function release(given: ReadonlyMap<string, readonly string[]>): Promise<n
     if (!(error instanceof Error)) throw error;
     if (error instanceof RangeError) return fail(EXIT.usage, error.message);
     if (error instanceof OtherAgent) return fail(EXIT.running, error.message);
-    if (error instanceof HostUnusable) return fail(EXIT.host, error.message);
-    throw error;
+    return fail(error instanceof HostUnusable ? EXIT.host : EXIT.failed, error.message);
   }
 }
 
