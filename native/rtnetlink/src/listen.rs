@@ -119,8 +119,9 @@ fn listen(first: Socket, bell: &Bell, ears: &Ears, notify: impl Fn(u32)) {
         let bits = match &socket {
             Some(open) => drain(open, &mut buffer, ears),
             None => {
+                // While it cannot be opened each try counts as a change: whoever looks then hears what is the matter.
                 socket = ears.open().ok();
-                Ok(if socket.is_some() { ALL } else { 0 })
+                Ok(ALL)
             }
         };
         let bits = bits.unwrap_or_else(|_| {

@@ -16,7 +16,7 @@
 use crate::batch::Request;
 use crate::dump::{complete, open_socket};
 use crate::error::Error;
-use crate::record::{FLAG_V6, Family, u32_le};
+use crate::record::{FLAG_V6, Family, read_records, u32_le};
 use crate::wire::{self, Message};
 
 /// Bytes of one record.
@@ -191,11 +191,7 @@ fn has_carrier(message: &Message<'_>) -> bool {
 
 /// Reads a batch of operations; the error is the index of the first record that is none.
 pub fn read_ops(bytes: &[u8]) -> Result<Vec<Op>, usize> {
-    let (records, rest) = bytes.as_chunks::<RECORD>();
-    if !rest.is_empty() {
-        return Err(records.len());
-    }
-    records.iter().enumerate().map(|(index, record)| read_op(record).ok_or(index)).collect()
+    read_records(bytes, read_op)
 }
 
 fn read_op(record: &[u8; RECORD]) -> Option<Op> {

@@ -176,11 +176,19 @@ fn read_prefix(bytes: &[u8; FILTER_PREFIX]) -> Option<Prefix> {
 
 /// Reads a batch of operations; the error is the index of the first record that is none.
 pub fn read_ops(bytes: &[u8]) -> Result<Vec<Op>, usize> {
-    let (records, rest) = bytes.as_chunks::<RECORD>();
+    read_records(bytes, read_op)
+}
+
+/// Reads records of `SIZE` bytes; the error is the index of the first that `read` refuses, or that is cut short.
+pub(crate) fn read_records<const SIZE: usize, T>(
+    bytes: &[u8],
+    read: impl Fn(&[u8; SIZE]) -> Option<T>,
+) -> Result<Vec<T>, usize> {
+    let (records, rest) = bytes.as_chunks::<SIZE>();
     if !rest.is_empty() {
         return Err(records.len());
     }
-    records.iter().enumerate().map(|(index, record)| read_op(record).ok_or(index)).collect()
+    records.iter().enumerate().map(|(index, record)| read(record).ok_or(index)).collect()
 }
 
 fn read_op(record: &[u8; RECORD]) -> Option<Op> {
