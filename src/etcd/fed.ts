@@ -12,6 +12,9 @@ export class Fed {
   #clusterId = '0';
   /** The key that was changed last. */
   #touched: Pick<Witness, 'key' | 'entry'> | undefined;
+  /** The key that was put last of those that stand, and the oldest, which hardly ever goes. */
+  #newest: KeyValue | undefined;
+  #oldest: KeyValue | undefined;
   /** Why the next snapshot is of another history. */
   #otherHistory: string | undefined;
   #keys = 0;
@@ -27,7 +30,13 @@ export class Fed {
 
   /** What etcd must still know if its history is ours. */
   get witness(): Witness | undefined {
-    return this.#touched && { ...this.#touched, revision: this.#revision ?? 0 };
+    const touched = this.#touched;
+    if (touched === undefined) return undefined;
+    const witness = { ...touched, revision: this.#revision ?? 0 };
+    // That a key is absent proves a restored etcd wrong, but not one that was wiped.
+    return touched.entry === undefined
+      ? { ...witness, standing: this.#newest ?? this.#oldest }
+      : witness;
   }
 
   /** From now on what was fed is of another history than what etcd holds. */
@@ -41,6 +50,8 @@ export class Fed {
     this.#clusterId = header.clusterId;
     this.#keys = entries.length;
     const newest = newestOf(entries);
+    this.#newest = newest;
+    this.#oldest = oldestOf(entries);
     this.#touched = newest && { key: newest.key, entry: newest };
     const otherHistory = this.#otherHistory;
     this.#otherHistory = undefined;
@@ -57,9 +68,17 @@ export class Fed {
       last.type === 'put'
         ? { key: last.entry.key, entry: last.entry }
         : { key: last.key, entry: undefined };
+    for (const event of events) this.#follow(event);
     this.#revision = revision;
     this.#keys = Math.max(0, this.#keys + growthOf(events));
     return { type: 'changes', revision, events };
+  }
+
+  #follow(event: WatchEvent): void {
+    const { key } = event.type === 'put' ? event.entry : event;
+    const entry = event.type === 'put' ? event.entry : undefined;
+    if (entry !== undefined || key === this.#newest?.key) this.#newest = entry;
+    if (key === this.#oldest?.key) this.#oldest = entry;
   }
 
   /** Why an answer with this header cannot come from the history that was fed. */
@@ -68,6 +87,13 @@ export class Fed {
       return 'another etcd cluster answers';
     return header.revision < (this.#revision ?? 0) ? "etcd's revision went back" : undefined;
   }
+}
+
+function oldestOf(entries: readonly KeyValue[]): KeyValue | undefined {
+  let oldest: KeyValue | undefined;
+  for (const entry of entries)
+    if (oldest === undefined || entry.modRevision < oldest.modRevision) oldest = entry;
+  return oldest;
 }
 
 /** The key that was put last; undefined: there is none. */

@@ -40,8 +40,12 @@ export async function listPrefix(session: Session, prefix: string): Promise<List
 /** Whether etcd has this history; undefined: it has forgotten it. A revision that it has not come to is of another one. */
 export async function isOneHistory(
   session: Session,
-  { key, entry, revision }: Witness,
+  { key, entry, revision, standing }: Witness,
 ): Promise<boolean | undefined> {
+  if (standing !== undefined) {
+    const stood = await isOneHistory(session, { key: standing.key, entry: standing, revision });
+    if (stood !== true) return stood;
+  }
   try {
     const { entries } = await session.idempotent((endpoint) =>
       endpoint.call(RANGE, { key: Buffer.from(key), revision }),

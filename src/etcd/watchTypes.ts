@@ -26,6 +26,8 @@ export interface Witness {
   readonly key: string;
   readonly entry: KeyValue | undefined;
   readonly revision: number;
+  /** Where the key was not there: one that was. An empty etcd lacks every key that was ever deleted. */
+  readonly standing?: KeyValue | undefined;
 }
 
 /** Every answer carries the attempt number of the request that it answers; an answer to an older one is dropped. */

@@ -203,7 +203,7 @@ export class SimSession implements Etcd {
   }
 
   #compared(
-    { attempt, from, witnesses }: Extract<WatchOutput, { type: 'compare' }>,
+    { attempt, from, witnesses, witness }: Extract<WatchOutput, { type: 'compare' }>,
     prefix: string,
     send: Send<WatchInput>,
   ): void {
@@ -217,6 +217,7 @@ export class SimSession implements Etcd {
         more: false,
         count: all.length,
         witnesses: witnesses.flatMap((key) => store.get(key) ?? []),
+        foreign: !this.#knows(witness),
       };
     });
   }
@@ -244,7 +245,8 @@ export class SimSession implements Etcd {
   /** Whether the key was then as the witness says. */
   #knows(witness: Witness | undefined): boolean {
     if (witness === undefined) return true;
-    const { key, entry, revision } = witness;
+    const { key, entry, revision, standing } = witness;
+    if (standing && !this.#knows({ key: standing.key, entry: standing, revision })) return false;
     const before = this.#cluster.since(0, key).filter((event) => {
       const at = event.type === 'put' ? event.entry : event;
       return at.key === key && at.modRevision <= revision;

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Fed } from '../../src/etcd/fed.ts';
+import type { KeyValue } from '../../src/etcd/index.ts';
+
+const entry = (key: string, revision: number): KeyValue => ({
+  ...{ key, value: 'x', lease: '0' },
+  ...{ createRevision: revision, modRevision: revision },
+});
+const header = (revision: number) => ({ revision, clusterId: '1' });
+
+describe('the witness of a watch', () => {
+  test('is the key that was put last', () => {
+    const fed = new Fed();
+    fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
+    assert.deepEqual(fed.witness, { key: 'b', entry: entry('b', 4), revision: 5 });
+    fed.changes([{ type: 'put', entry: entry('c', 6) }]);
+    assert.deepEqual(fed.witness, { key: 'c', entry: entry('c', 6), revision: 6 });
+  });
+
+  test('is never an absence alone, which a wiped etcd would confirm: the newest key that stands is beside it', () => {
+    const fed = new Fed();
+    fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
+    fed.changes([{ type: 'put', entry: entry('c', 6) }]);
+    fed.changes([{ type: 'delete', key: 'b', modRevision: 7 }]);
+    const absent = { key: 'b', entry: undefined, revision: 7 };
+    assert.deepEqual(fed.witness, { ...absent, standing: entry('c', 6) });
+  });
+
+  test('has the oldest key beside it where the newest itself was deleted', () => {
+    const fed = new Fed();
+    fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
+    fed.changes([{ type: 'delete', key: 'b', modRevision: 6 }]);
+    assert.deepEqual(fed.witness?.standing, entry('a', 2));
+    fed.changes([{ type: 'put', entry: { ...entry('a', 2), modRevision: 7 } }]);
+    fed.changes([{ type: 'delete', key: 'a', modRevision: 8 }]);
+    assert.equal(fed.witness?.standing, undefined);
+  });
+});
