@@ -17,9 +17,9 @@ export class Known {
   readonly #told = new Map<string, Told>();
 
   /** A complete view; `leases` may be the same, changed map each time. */
-  setView(revision: number, leases: Leases): void {
-    // A restored or replaced cluster counts anew: what was told before is of another history.
-    if (revision < (this.#view?.revision ?? 0)) this.#told.clear();
+  setView(revision: number, leases: Leases, otherHistory: boolean): void {
+    // A restored or replaced cluster counts anew, and perhaps higher: what was told before is not of its history.
+    if (otherHistory || revision < (this.#view?.revision ?? 0)) this.#told.clear();
     this.#view = { revision, leases };
     for (const [name, told] of this.#told) if (told.revision <= revision) this.#told.delete(name);
   }

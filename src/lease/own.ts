@@ -95,7 +95,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
         this.#config = input.config;
         break;
       case 'view':
-        this.#known.setView(input.revision, input.leases);
+        this.#known.setView(input.revision, input.leases, input.otherHistory ?? false);
         this.#departed = input.departed ?? this.#departed;
         break;
       case 'keeper':

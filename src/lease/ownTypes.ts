@@ -23,6 +23,8 @@ export type OwnInput =
       readonly revision: number;
       readonly leases: Leases;
       readonly departed?: DepartedSubnets;
+      /** It contradicts what was known before: etcd was restored, replaced or wiped. */
+      readonly otherHistory?: boolean;
     }
   | { readonly type: 'keeper'; readonly state: KeeperState }
   /** This host's addresses on its uplink. */
