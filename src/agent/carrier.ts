@@ -14,6 +14,8 @@ import { pause, type Uplink } from './uplink.ts';
 
 /** The firewall's programs cost more than all else together: routes come first, and a burst of peers is one change. */
 const FIREWALL_DELAY_MS = 200;
+/** Between two changes of the gateways alone: a fleet that starts host by host must not cost a processor for its time. */
+const GATEWAYS_PAUSE_MS = 1_000;
 
 export interface CarrierOptions {
   readonly ipMasq: boolean;
@@ -31,6 +33,10 @@ export class Carrier {
   /** Settles when the change of the firewall that waits has been made. */
   #firewallDue: Promise<void> | undefined;
   #firewallTried = false;
+  /** Monotonic ms at which the last change was made. */
+  #firewallAt = Number.NEGATIVE_INFINITY;
+  /** Settles when changed gateways may have their turn. */
+  #gatewaysDue: Promise<void> | undefined;
   /** Others may be told of the subnet. */
   #told = false;
 
@@ -52,7 +58,14 @@ export class Carrier {
    */
   setGateways(gateways: ReadonlyMap<string, Address>): void {
     this.#gateways = gateways;
-    void this.#firewallSoon();
+    const { clock } = this.#ports;
+    const wait = this.#firewallAt + GATEWAYS_PAUSE_MS - clock.now();
+    if (wait <= 0) void this.#firewallSoon();
+    else
+      this.#gatewaysDue ??= pause(this.#ports, wait, this.#options.signal).then(() => {
+        this.#gatewaysDue = undefined;
+        void this.#firewallSoon();
+      });
   }
 
   /** Has the firewall let the subnet through already: it is expected to be held, and nobody is told yet. */
@@ -126,6 +139,7 @@ export class Carrier {
     } catch (error) {
       if (!signal.aborted) this.#tellFirewall({ kind: 'failed', reason: sentenceOf(error) });
     }
+    this.#firewallAt = this.#ports.clock.now();
     if (first && !signal.aborted)
       forwardRules.watch((status) => this.#tellFirewall(status), signal);
   }
