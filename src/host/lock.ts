@@ -10,7 +10,7 @@ export type Lock =
   /** `heldBy`: its pid (in its own pid namespace), where the holder answered. */
   | { readonly kind: 'taken'; readonly heldBy: number | undefined };
 
-const ANSWER_MS = 1000;
+const ANSWER_MS = 3000;
 const ATTEMPTS = 5;
 
 /** Rejects only if the system gives no socket at all. */
