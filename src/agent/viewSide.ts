@@ -99,10 +99,15 @@ export class ViewSide {
     if (this.#live && this.#context().confirmed) this.#confirmedAt = this.#ports.clock.wall();
   }
 
+  /** Without a live view there is nothing to say that the disk does not; without a config nobody could judge it. */
+  get #useful(): boolean {
+    return this.#record.revision !== 0 && this.#context().config !== undefined;
+  }
+
   #plan(): void {
     const { clock, random } = this.#ports;
     const { ttlSeconds, signal } = this.#options;
-    if (signal.aborted || this.#writing !== undefined) return;
+    if (signal.aborted || this.#writing !== undefined || !this.#useful) return;
     this.#cancel?.();
     const now = clock.now();
     const idleMs = Math.max(EVERY_MS, (ttlSeconds * 1_000) / TIMES_PER_TTL);
@@ -118,8 +123,7 @@ export class ViewSide {
 
   async #write(): Promise<void> {
     const { revision, clusterId, whole, entries } = this.#record;
-    // Without a live view there is nothing to say that the disk does not.
-    if (revision === 0) return;
+    if (!this.#useful) return;
     this.#confirm();
     const { witnesses, config, departed } = this.#context();
     const { newest } = this.#record;

@@ -6,37 +6,46 @@
 import type { KeyValue, SavedView } from './types.ts';
 import type { Since } from './watchTypes.ts';
 
-/** The keys that etcd holds at the revision of `since`, or undefined where that is not proven. */
-export function provenView(saved: SavedView, since: Since): readonly KeyValue[] | undefined {
+export type Proof =
+  /** The keys that etcd holds at the revision of the read. */
+  | { readonly kind: 'whole'; readonly entries: readonly KeyValue[] }
+  /** Keys have gone, or too many have come: only a list can tell. */
+  | { readonly kind: 'unknown' }
+  /** Etcd's history is not that of the view, so what it lacks was never deleted. */
+  | { readonly kind: 'foreign'; readonly reason: string };
+
+export function proofOf(saved: SavedView, since: Since): Proof {
   const { header, changed, count } = since;
   const { clusterId } = header;
   if (clusterId !== '0' && saved.clusterId !== '0' && clusterId !== saved.clusterId)
-    return undefined;
-  if (header.revision < saved.revision || since.more) return undefined;
+    return { kind: 'foreign', reason: 'another etcd cluster answers than before' };
+  if (header.revision < saved.revision)
+    return { kind: 'foreign', reason: "etcd's revision went back" };
   const keys = new Map(saved.entries.map((entry) => [entry.key, entry]));
   const now = new Map(since.witnesses.map((entry) => [entry.key, entry]));
-  for (const key of saved.witnesses)
-    if (!isOneHistory(keys.get(key), now.get(key), saved.revision)) return undefined;
+  let gone = false;
+  for (const key of saved.witnesses) {
+    const [before, after] = [keys.get(key), now.get(key)];
+    if (after !== undefined && contradicts(before, after, saved.revision))
+      return { kind: 'foreign', reason: `key ${key} is another one in etcd than before` };
+    gone ||= before !== undefined && before.createRevision !== after?.createRevision;
+  }
   for (const entry of changed) keys.set(entry.key, entry);
-  return keys.size === count ? [...keys.values()] : undefined;
+  if (gone || since.more || keys.size !== count) return { kind: 'unknown' };
+  return { kind: 'whole', entries: [...keys.values()] };
 }
 
 /**
  * The cluster's id is no proof: an etcd that was wiped and set up anew has the same one, and soon a higher revision. But
- * a key that is older than the view must still be the same one there.
+ * what is no younger than the view must be in it, just so.
  */
-function isOneHistory(
-  before: KeyValue | undefined,
-  now: KeyValue | undefined,
-  revision: number,
-): boolean {
-  if (now === undefined) return before === undefined;
-  if (before === undefined) return now.createRevision > revision;
-  if (now.createRevision !== before.createRevision) return false;
-  if (now.modRevision > revision) return true;
+function contradicts(before: KeyValue | undefined, now: KeyValue, revision: number): boolean {
+  if (now.createRevision > revision) return false;
+  if (before?.createRevision !== now.createRevision) return true;
+  if (now.modRevision > revision) return false;
   return (
-    now.modRevision === before.modRevision &&
-    now.value === before.value &&
-    now.lease === before.lease
+    now.modRevision !== before.modRevision ||
+    now.value !== before.value ||
+    now.lease !== before.lease
   );
 }

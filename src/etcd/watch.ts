@@ -6,7 +6,7 @@
  */
 import { backoffMs, type Core, type Random, type TimerInput } from '../core/index.ts';
 import { Fed, newestOf } from './fed.ts';
-import { provenView } from './resume.ts';
+import { proofOf } from './resume.ts';
 import type { KeyValue, SavedView, WatchEvent } from './types.ts';
 import type { Live, State } from './watchState.ts';
 import {
@@ -122,9 +122,10 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #compared(since: Since, now: number): WatchOutput[] {
-    const entries = this.#saved && provenView(this.#saved, since);
+    const proof = this.#saved && proofOf(this.#saved, since);
     this.#saved = undefined;
-    return entries === undefined ? this.#list(now) : this.#listed(since.header, entries, now);
+    if (proof?.kind === 'whole') return this.#listed(since.header, proof.entries, now);
+    return proof?.kind === 'foreign' ? this.#foreign(proof.reason, now) : this.#list(now);
   }
 
   #list(now: number): WatchOutput[] {

@@ -165,6 +165,30 @@ describe('an old view on disk', () => {
     await world.close();
   });
 
+  test('of another cluster lets no route go, though config and own key stand there just as before', async () => {
+    const { world, hosts, host } = await saved(2);
+    const writes = host.writes();
+    const [config, own] = [CONFIG_KEY, host.key].map((key) => world.etcd.store.get(key));
+    assert.ok(config !== undefined && own !== undefined);
+    for (const each of hosts) await each.kill();
+    world.etcd.wipe();
+    const upTo = (revision: number): void => {
+      while (world.etcd.store.revision < revision - 1) world.etcd.put('/elsewhere', 'x');
+    };
+    upTo(config.createRevision);
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    upTo(own.createRevision);
+    world.etcd.store.grant(own.lease, 86_400);
+    world.etcd.put(own.key, own.value, own.lease);
+    upTo(50);
+    assert.deepEqual(world.etcd.store.get(own.key), own);
+    host.start();
+    await world.run(60_000);
+    assert.deepEqual(host.writes(), writes);
+    assert.match(host.readyz(), /"sweep-held"/);
+    await world.close();
+  });
+
   test('is no reason to hold a route where only our own lease ran out meanwhile', async () => {
     const { world, hosts, host } = await saved(4, SHORT);
     const gone = hosts.at(-1);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { provenView } from '../../src/etcd/resume.ts';
+import { proofOf } from '../../src/etcd/resume.ts';
 import type { KeyValue, SavedView } from '../../src/etcd/types.ts';
 import { Watch } from '../../src/etcd/watch.ts';
 import { quietMs, type Since, WATCH_TIMES, type WatchOutput } from '../../src/etcd/watchTypes.ts';
@@ -54,6 +54,12 @@ class Store {
   }
 }
 
+/** What is proven to be in etcd. */
+function provenView(saved: SavedView, since: Since): readonly KeyValue[] | undefined {
+  const proof = proofOf(saved, since);
+  return proof.kind === 'whole' ? proof.entries : undefined;
+}
+
 const lines = (entries: readonly KeyValue[] | undefined): string[] | undefined =>
   entries?.map(({ key, value, modRevision }) => `${key}=${value}@${modRevision}`).sort();
 
@@ -81,7 +87,7 @@ describe('a saved view', () => {
       const store = begun();
       const saved = store.saved();
       change(store);
-      assert.equal(provenView(saved, store.since(saved)), undefined);
+      assert.deepEqual(proofOf(saved, store.since(saved)), { kind: 'unknown' });
     });
   }
 
@@ -90,10 +96,10 @@ describe('a saved view', () => {
     const saved = store.saved();
     const other = new Store('8');
     for (const { key, value } of saved.entries) other.put(key, value);
-    assert.equal(provenView(saved, other.since(saved)), undefined);
-    assert.equal(provenView({ ...saved, revision: 99 }, store.since(saved)), undefined);
+    assert.equal(proofOf(saved, other.since(saved)).kind, 'foreign');
+    assert.equal(proofOf({ ...saved, revision: 99 }, store.since(saved)).kind, 'foreign');
     store.put('/c', '1').put('/d', '1');
-    assert.equal(provenView(saved, store.since(saved, 1)), undefined);
+    assert.equal(proofOf(saved, store.since(saved, 1)).kind, 'unknown');
   });
 
   test('needs no cluster id where a grpc-proxy leaves it out', () => {
@@ -110,7 +116,7 @@ describe('a saved view', () => {
     for (let i = 0; i < 20; i += 1) wiped.put('/b', '1');
     wiped.put('/d', '1');
     assert.equal(wiped.entries.length, saved.entries.length);
-    assert.equal(provenView(saved, wiped.since(saved)), undefined);
+    assert.equal(proofOf(saved, wiped.since(saved)).kind, 'foreign');
   });
 
   test('is not proven where a witness has its old revision but another value or etcd lease', () => {
@@ -119,7 +125,7 @@ describe('a saved view', () => {
     const since = store.since(saved);
     for (const change of [{ value: 'x' }, { lease: '9' }]) {
       const witnesses = since.witnesses.map((entry) => ({ ...entry, ...change }));
-      assert.equal(provenView(saved, { ...since, witnesses }), undefined);
+      assert.equal(proofOf(saved, { ...since, witnesses }).kind, 'foreign');
     }
   });
 });
@@ -145,10 +151,11 @@ describe('the law of a saved view', () => {
         write(store, before);
         const saved = store.saved();
         write(store, since);
-        const view = provenView(saved, store.since(saved));
-        if (view === undefined) return;
+        const proof = proofOf(saved, store.since(saved));
+        assert.notEqual(proof.kind, 'foreign', 'it is the same history');
+        if (proof.kind !== 'whole') return;
         proven += 1;
-        assert.deepEqual(lines(view), lines(store.entries));
+        assert.deepEqual(lines(proof.entries), lines(store.entries));
       }),
       { numRuns: 1_000 },
     );
@@ -215,6 +222,18 @@ describe('the watch core with a saved view', () => {
     );
     watch.handle({ type: 'failed', attempt: 2, reason: 'down' }, now);
     assert.deepEqual(kinds(watch.handle({ type: 'timer' }, watch.deadline ?? 0)), ['list']);
+  });
+
+  test('lists another history as such: what it lacks was never deleted', () => {
+    const saved = begun().saved();
+    const other = new Store('8').put('/config', 'c');
+    const { watch, now } = asking(saved);
+    const out = watch.handle({ type: 'since', attempt: 1, ...other.since(saved) }, now);
+    assert.deepEqual(kinds(out), ['freshness', 'list']);
+    const { header } = other.since(saved);
+    const [fed] = watch.handle({ type: 'listed', attempt: 2, header, entries: other.entries }, now);
+    assert.ok(fed?.type === 'feed' && fed.item.type === 'snapshot');
+    assert.match(fed.item.otherHistory ?? '', /another etcd cluster/);
   });
 
   test('asks again when no answer came: a fleet that waits for etcd must not list when it is back', () => {

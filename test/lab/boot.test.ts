@@ -12,7 +12,8 @@ const options = { skip, timeout: 120_000 };
 const ENDPOINT = '--etcd-endpoints=http://10.10.10.101:2379';
 const VIEW = '/var/lib/hostgw/view.json';
 const SUBNETS = '/coreos.com/network/subnets/';
-const AT_ONCE_MS = 10_000;
+/** At once, on a machine that is busy. */
+const AT_ONCE_MS = 20_000;
 
 const ours = async (host: Host): Promise<string[]> =>
   (await routesOf(host)).filter((route) => route.includes('proto 104'));
@@ -20,9 +21,9 @@ const ours = async (host: Host): Promise<string[]> =>
 const bridgeOf = async (host: Host): Promise<string | undefined> =>
   (await host.subnetFile())?.['FLANNEL_SUBNET'];
 
-/** kill -9, and what a reboot takes besides: routes, firewall, /run. The disk stays. */
-async function reboot(host: Host, agent: LabProcess): Promise<void> {
-  agent.kill('SIGKILL');
+/** Ends the agent, and what a reboot takes besides: routes, firewall, /run. The disk stays. */
+async function reboot(host: Host, agent: LabProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  agent.kill(signal);
   await agent.exited;
   await host.must(['ip', 'route', 'flush', 'proto', '104']);
   await host.must(['nft', 'delete', 'table', 'inet', 'hostgw']);
@@ -37,14 +38,9 @@ describe('a host that boots', () => {
       withRecipeA(3, {}, async ({ hosts, agents, etcd }) => {
         const [home, host, agent] = [nth(hosts, 0), nth(hosts, 2), nth(agents, 2)];
         const [routes, bridge] = [await ours(host), await bridgeOf(host)];
-        await until(
-          'the view is on disk',
-          async () => ((await host.readFile(VIEW)) ?? '').includes(SUBNETS),
-          AT_ONCE_MS,
-        );
         etcd.process.kill('SIGKILL');
         await etcd.process.exited;
-        await reboot(host, agent);
+        await reboot(host, agent, 'SIGTERM');
         assert.deepEqual(await ours(host), []);
 
         const begun = performance.now();
@@ -84,7 +80,7 @@ describe('a host that boots', () => {
           .map(([name]) => name);
         let agent = nth(agents, 1);
         for (const expired of [false, true]) {
-          await reboot(host, agent);
+          await reboot(host, agent, 'SIGKILL');
           if (expired)
             await until(
               'the lease has run out',

@@ -208,6 +208,8 @@ export class SimSession implements Etcd {
     send: Send<WatchInput>,
   ): void {
     this.#request(attempt, send, 'compare', (store) => {
+      if (from > this.#cluster.compacted && !this.#knows(witness))
+        return { type: 'foreign', attempt };
       const all = this.#cluster.under(prefix);
       return {
         type: 'since',
@@ -217,7 +219,6 @@ export class SimSession implements Etcd {
         more: false,
         count: all.length,
         witnesses: witnesses.flatMap((key) => store.get(key) ?? []),
-        foreign: !this.#knows(witness),
       };
     });
   }
