@@ -11,25 +11,28 @@ const MASS = 3;
 export class History {
   /** The create revisions of the keys that bear witness, as last heard; undefined: there was no such key. */
   readonly #created = new Map<string, number | undefined>();
-  /** Every key that was last heard of as there, with its mod revision. */
+  /** Every key that was last heard of as there, with its create revision. */
   #known = new Map<string, number>();
   #revision = 0;
 
   /** Takes a snapshot. Returns whether it contradicts what was heard before, so that what it lacks proves nothing. */
   snapshot(revision: number, entries: readonly KeyValue[], witnesses: readonly string[]): boolean {
     let strange = revision < this.#revision;
-    let doubtful = false;
+    let gone = false;
+    let younger = false;
     for (const key of witnesses) {
       const created = entries.find((entry) => entry.key === key)?.createRevision;
       if (this.#created.has(key) && this.#created.get(key) !== created) {
-        if (created === undefined || created > this.#revision) doubtful = true;
+        if (created === undefined) gone = true;
+        else if (created > this.#revision) younger = true;
         else strange = true;
       }
       this.#created.set(key, created);
     }
-    strange ||= doubtful && !this.#isGoneOnIn(entries);
+    if (gone || younger) strange ||= this.#isContradictedBy(entries);
+    if (gone) strange ||= !this.#isMostly(entries);
     this.#revision = revision;
-    this.#known = new Map(entries.map(({ key, modRevision }) => [key, modRevision]));
+    this.#known = new Map(entries.map(({ key, createRevision }) => [key, createRevision]));
     return strange;
   }
 
@@ -43,7 +46,7 @@ export class History {
     this.#revision = revision;
     for (const event of events) {
       const { key } = event.type === 'put' ? event.entry : event;
-      if (event.type === 'put') this.#known.set(key, event.entry.modRevision);
+      if (event.type === 'put') this.#known.set(key, event.entry.createRevision);
       else if (this.#known.delete(key) && !witnesses.includes(key)) gone.add(key);
       if (witnesses.includes(key))
         this.#created.set(key, event.type === 'put' ? event.entry.createRevision : undefined);
@@ -51,13 +54,17 @@ export class History {
     return gone.size >= MASS && gone.size * 2 > others;
   }
 
-  /** Most keys are there as they were, and none is as old as what we heard without our having heard of it. */
-  #isGoneOnIn(entries: readonly KeyValue[]): boolean {
-    let unchanged = 0;
-    for (const { key, modRevision } of entries) {
-      if (this.#known.get(key) === modRevision) unchanged += 1;
-      else if (modRevision <= this.#revision) return false;
-    }
-    return unchanged * 2 > this.#known.size;
+  /** A key is there that is as old as what we heard, and of which we did not hear. */
+  #isContradictedBy(entries: readonly KeyValue[]): boolean {
+    return entries.some(
+      ({ key, createRevision }) =>
+        createRevision <= this.#revision && this.#known.get(key) !== createRevision,
+    );
+  }
+
+  /** Most keys that we knew are still there. */
+  #isMostly(entries: readonly KeyValue[]): boolean {
+    const same = entries.filter((entry) => this.#known.get(entry.key) === entry.createRevision);
+    return same.length * 2 > this.#known.size;
   }
 }

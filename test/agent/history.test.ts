@@ -29,6 +29,12 @@ describe('a snapshot', () => {
     assert.equal(known().snapshot(9, [...without('own'), key('own', 8)], WITNESSES), false);
   });
 
+  test('with our own key put anew is of the same history, whatever else went, if nothing in it contradicts', () => {
+    assert.equal(known().snapshot(9, [key('config', 2), key('own', 8)], WITNESSES), false);
+    const other = [key('config', 2), key('own', 8), key('d', 3)];
+    assert.equal(known().snapshot(9, other, WITNESSES), true);
+  });
+
   test('without our own key and most others proves nothing', () => {
     assert.equal(known().snapshot(9, without('own', 'b', 'c'), WITNESSES), true);
   });
