@@ -21,6 +21,7 @@ export class LeaseBook {
   readonly #strays = new Strays();
   readonly #warned = new Set<string>();
   readonly departed = new Departed();
+  #config: JudgeContext['config'] | undefined;
 
   /** `subnetsPrefix` ends in `/subnets/`; while a lease `mayBeOurs`, nothing is told of it. */
   constructor(subnetsPrefix: string, mayBeOurs: (lease: Lease) => boolean) {
@@ -45,12 +46,13 @@ export class LeaseBook {
   /** Takes of a feed what concerns leases, and returns what that changes. */
   take(feed: LeaseFeed): BookChanges {
     const changes = this.#view.apply(this.#leasesOf(feed));
-    this.departed.note(changes);
+    this.departed.note(changes, this.#config);
     return this.#told(this.#peers.apply(changes));
   }
 
   /** Judges every lease anew. */
   judge(context: JudgeContext): BookChanges {
+    this.#config = context.config;
     return this.#told(this.#peers.setContext(context));
   }
 

@@ -2,6 +2,8 @@
  * The subnets whose keys have gone from etcd, by expiry or by delete, with the address that each last named. Their
  * hosts may come back for them: so they are offered last. Bounded: the one that left first is forgotten first.
  */
+import type { NetworkConfig } from '../config/index.ts';
+import { fits } from './allocator.ts';
 import { parseSubnetName } from './codec.ts';
 import type { LeaseChange } from './view.ts';
 
@@ -38,11 +40,14 @@ export class Departed {
     for (const [name, holder] of newer) this.#add(name, holder);
   }
 
-  /** Takes what changed in the view of all leases. Only well-formed leases are kept: anybody can name keys at will. */
-  note(changes: readonly LeaseChange[]): void {
+  /**
+   * Takes what changed in the view of all leases. Only what the config could give to a host is kept, where one is known:
+   * anybody can put and delete keys at will, and must not make us forget by that.
+   */
+  note(changes: readonly LeaseChange[], config: NetworkConfig | undefined): void {
     for (const { name, read, before } of changes) {
       if (read !== undefined) this.#holders.delete(name);
-      else if (before?.kind === 'lease') {
+      else if (before?.kind === 'lease' && (config === undefined || fits(config, before.lease))) {
         const { publicIp, publicIp6 } = before.lease;
         this.#add(name, publicIp?.text ?? publicIp6?.text ?? '');
       }

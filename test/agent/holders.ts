@@ -81,8 +81,8 @@ export class Holder {
           const text = item.entries.find(({ key }) => key === CONFIG_KEY)?.value ?? '';
           own({ type: 'config', config: { kind: 'valid', config: valid(text) } });
           const entries = item.entries.filter(({ key }) => key.startsWith(SUBNETS));
-          departed.note(view.apply({ ...item, entries }));
-        } else departed.note(view.apply(item));
+          departed.note(view.apply({ ...item, entries }), undefined);
+        } else departed.note(view.apply(item), undefined);
         const { revision } = item;
         own({ type: 'view', revision, leases: view.leases, departed: departed.subnets });
       },

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Departed } from '../../src/lease/departed.ts';
 import { LeaseView } from '../../src/lease/view.ts';
-import { valueText } from '../support/leases.ts';
+import { NETWORK, valueText } from '../support/leases.ts';
 
 const PREFIX = '/net/subnets/';
 const name = (index: number): string => `10.100.${index}.0-24`;
@@ -17,14 +17,18 @@ function memory(max?: number) {
     revision += 1;
     const place = { createRevision: revision, modRevision: revision, lease: '7' };
     const entry = { key: PREFIX + name(index), value: valueText(`10.10.10.${index}`), ...place };
-    departed.note(view.apply({ type: 'changes', revision, events: [{ type: 'put', entry }] }));
+    departed.note(
+      view.apply({ type: 'changes', revision, events: [{ type: 'put', entry }] }),
+      undefined,
+    );
   };
   const remove = (index: number): void => {
     revision += 1;
     const event = { type: 'delete', key: PREFIX + name(index), modRevision: revision } as const;
-    departed.note(view.apply({ type: 'changes', revision, events: [event] }));
+    departed.note(view.apply({ type: 'changes', revision, events: [event] }), undefined);
   };
-  const wipe = (): void => departed.note(view.apply({ type: 'snapshot', revision, entries: [] }));
+  const wipe = (): void =>
+    departed.note(view.apply({ type: 'snapshot', revision, entries: [] }), undefined);
   return { departed, put, remove, wipe };
 }
 
@@ -75,13 +79,14 @@ describe('the memory of departed subnets', () => {
     assert.deepEqual(departed.texts, [`${name(9)} 10.10.10.9`, name(8), `${name(4)} 10.10.10.4`]);
   });
 
-  test('keeps no key that is no lease: anybody can name keys at will', () => {
+  test('keeps nothing that no host could be given: anybody can put and delete keys at will', () => {
     const view = new LeaseView(PREFIX);
     const departed = new Departed();
-    const place = { createRevision: 2, modRevision: 2, lease: '7' };
-    const entries = [{ key: `${PREFIX}x`, value: 'y', ...place }];
-    departed.note(view.apply({ type: 'snapshot', revision: 2, entries }));
-    departed.note(view.apply({ type: 'snapshot', revision: 3, entries: [] }));
-    assert.deepEqual(departed.texts, []);
+    const place = { createRevision: 2, modRevision: 2, lease: '7', value: valueText('10.10.10.1') };
+    const names = ['x', name(0), '10.101.3.0-24', '10.100.4.0-25', name(3)];
+    const entries = names.map((each) => ({ key: PREFIX + each, ...place }));
+    departed.note(view.apply({ type: 'snapshot', revision: 2, entries }), NETWORK);
+    departed.note(view.apply({ type: 'snapshot', revision: 3, entries: [] }), NETWORK);
+    assert.deepEqual([...departed.subnets.keys()], [name(3)]);
   });
 });
