@@ -40,6 +40,26 @@ describe('the view on disk', () => {
     await world.close();
   });
 
+  test('keeps the subnets that left across restarts', async () => {
+    const { world, hosts, host } = await saved(3);
+    const gone = hosts.at(-1);
+    assert.ok(gone !== undefined);
+    await gone.stop();
+    world.etcd.delete(gone.key);
+    await world.until('it is noticed', () => world.converged);
+    await host.stop();
+    const departed = [`${gone.key.slice(SUBNETS.length)} ${gone.address}`];
+    assert.deepEqual(host.machine.view?.departed, departed);
+    host.start();
+    await world.until('it is back', () => world.converged);
+    world.etcd.put(`${SUBNETS}10.100.200.0-24`, '{"PublicIP":"10.10.10.150"}');
+    await world.run(1_000);
+    await host.stop();
+    assert.ok(host.machine.view.entries.some(({ key }) => key.endsWith('/10.100.200.0-24')));
+    assert.deepEqual(host.machine.view.departed, departed);
+    await world.close();
+  });
+
   test('that cannot be written is a condition, and nothing else; it is tried again', async () => {
     const { world, host } = await saved(2);
     host.machine.diskTrouble = 'no space left on device';
