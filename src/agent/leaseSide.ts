@@ -197,7 +197,9 @@ export class LeaseSide {
     this.#unsaid = said;
     this.#take(item);
     const { leases, departed } = this.#book;
-    this.#own({ type: 'view', revision: item.revision, leases, departed: departed.subnets });
+    const otherHistory = item.type === 'snapshot' && item.otherHistory !== undefined;
+    const view = { revision: item.revision, leases, departed: departed.subnets, otherHistory };
+    this.#own({ type: 'view', ...view });
     this.#unsaid = undefined;
     for (const one of said)
       if (one.status !== 'waiting' || one === said.at(-1))
