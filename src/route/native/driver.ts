@@ -15,7 +15,7 @@ import {
 } from '../types.ts';
 import { Dumps } from './dumps.ts';
 import type { Applied, NativeAddon, Netlink } from './loader.ts';
-import { decodeNeighbours, encodeNeighbourOps } from './neighbours.ts';
+import { encodeNeighbourOps, NeighbourDumps } from './neighbours.ts';
 import { encodeFilter, encodeOps } from './records.ts';
 
 // The bits of native/rtnetlink/src/listen.rs.
@@ -38,7 +38,7 @@ class NativeDriver implements RouteDriver {
     dump: async ({ protocol, devices }) => {
       const dumped = this.#call(() => this.#netlink.dumpNeighbours(protocol, [...devices]));
       const { records, live } = await dumped;
-      return { live, neighbours: decodeNeighbours(records) };
+      return { live, neighbours: this.#neighbourDumps.read(records) };
     },
     apply: async (ops) => {
       checkNeighbourOps(ops);
@@ -48,6 +48,7 @@ class NativeDriver implements RouteDriver {
   };
   readonly #netlink: Netlink;
   readonly #dumps = new Dumps();
+  readonly #neighbourDumps = new NeighbourDumps();
   #closed = false;
   /** Stands for the listener whose hints count. */
   #listening: object | undefined;

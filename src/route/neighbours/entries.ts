@@ -53,7 +53,9 @@ export class Entries {
   }
 
   see({ live, neighbours }: NeighbourView): void {
-    this.#actual = new Map(neighbours.map((entry) => [neighbourText(entry), entry]));
+    const actual = new Map<string, KernelNeighbour>();
+    for (const entry of neighbours) actual.set(neighbourText(entry), entry);
+    this.#actual = actual;
     this.#live = new Set(live);
   }
 

@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Address, v4, v6 } from '../../../src/ip/index.ts';
 import {
-  decodeNeighbours,
   encodeNeighbourOps,
   NEIGHBOUR_RECORD,
+  NeighbourDumps,
 } from '../../../src/route/native/neighbours.ts';
 import type { NeighbourOp } from '../../../src/route/neighbours/types.ts';
 import { address } from '../samples.ts';
@@ -26,7 +26,7 @@ const anyOp: fc.Arbitrary<NeighbourOp> = fc.record({
 test('a record holds all of an entry, of either family', () => {
   fc.assert(
     fc.property(fc.array(anyOp, { maxLength: 20 }), (ops) => {
-      const read = decodeNeighbours(encodeNeighbourOps(ops)).map((entry) => {
+      const read = new NeighbourDumps().read(encodeNeighbourOps(ops)).map((entry) => {
         assert.deepEqual([entry.learned, entry.managed], [false, false]);
         const { address, device, protocol, state } = entry;
         return { kind: KINDS[state], neighbour: { address, device }, protocol };
@@ -59,5 +59,45 @@ test('a batch is byte for byte what the Rust side tests itself against', () => {
 });
 
 test('bytes that are no whole records are refused', () => {
-  assert.throws(() => decodeNeighbours(new Uint8Array(NEIGHBOUR_RECORD + 1)), RangeError);
+  const dumps = new NeighbourDumps();
+  assert.throws(() => dumps.read(new Uint8Array(NEIGHBOUR_RECORD + 1)), RangeError);
+});
+
+// Few addresses and kinds, so that dumps have most in common. A kind lies where a dump has the state.
+const similarOp: fc.Arbitrary<NeighbourOp> = fc.record({
+  kind: fc.constantFrom('add', 'adopt'),
+  neighbour: fc.record({
+    address: fc.oneof(fc.nat(8).map(v4), fc.bigInt({ min: 0n, max: 3n }).map(v6)),
+    device: fc.integer({ min: 1, max: 2 }),
+  }),
+  protocol: fc.integer({ min: 1, max: 2 }),
+});
+
+test('whatever dumps came before, each is read as if it were the first', () => {
+  const anyDumps = fc.array(fc.array(similarOp, { maxLength: 12 }), { maxLength: 6 });
+  fc.assert(
+    fc.property(anyDumps, (dumps) => {
+      const reader = new NeighbourDumps();
+      for (const bytes of dumps.map(encodeNeighbourOps))
+        assert.deepEqual(reader.read(bytes), new NeighbourDumps().read(bytes));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('what stays is the same object, also where another one came or went or changed its state', () => {
+  const op = (last: number, kind: 'add' | 'adopt' = 'add'): NeighbourOp => {
+    return { kind, neighbour: { address: v4(last), device: 1 }, protocol: 104 };
+  };
+  const reader = new NeighbourDumps();
+  const read = (...ops: NeighbourOp[]) => reader.read(encodeNeighbourOps(ops));
+  const [one, two, three] = read(op(1), op(2), op(3));
+  assert.deepEqual(
+    read(op(1), op(9), op(2), op(3)).map((entry) => [one, two, three].includes(entry)),
+    [true, false, true, true],
+  );
+  const [, second, third] = read(op(1), op(2, 'adopt'), op(3));
+  assert.notEqual(second, two);
+  assert.equal(second?.address, two?.address);
+  assert.equal(third, three);
 });
