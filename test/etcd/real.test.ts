@@ -161,6 +161,23 @@ describe('a session with a real etcd', { skip: needs('etcd') ?? false }, () => {
     await proxy.close();
   });
 
+  test('an endpoint that was left is not gone back to when it is there again', async () => {
+    const proxy = await tcpProxy(server.port);
+    const first = `http://127.0.0.1:${proxy.port}`;
+    const session = server.open({ endpoints: [first, server.endpoint] });
+    await session.get('/');
+    assert.equal(session.status().endpoint, first);
+    proxy.refuse(true);
+    proxy.cut();
+    await session.get('/');
+    proxy.refuse(false);
+    const { taken } = proxy;
+    for (let i = 0; i < 20; i += 1) await session.get('/');
+    assert.equal(session.status().endpoint, server.endpoint);
+    assert.equal(proxy.taken, taken);
+    await proxy.close();
+  });
+
   test('a write whose answer is lost is handed back as a failure, not written twice', async () => {
     const proxy = await tcpProxy(server.port);
     const session = server.open({ endpoints: [`http://127.0.0.1:${proxy.port}`] });

@@ -1,10 +1,14 @@
-/** Run by exit.test.ts: each verb once against the etcd of the first argument, then close, and no exit(). */
+/**
+ * Run by exit.test.ts and tls.test.ts on each runtime: each verb once against the etcd of the first argument, with the
+ * certificate files of the third (JSON), then close, and no exit().
+ */
 import { systemClock } from '../../src/core/index.ts';
 import { openEtcd } from '../../src/etcd/index.ts';
 import { silentLog } from '../support/log.ts';
 
-const [endpoint = '', name = ''] = process.argv.slice(2);
-const etcd = openEtcd({ endpoints: [endpoint] }, systemClock, Math.random, silentLog);
+const [endpoint = '', name = '', files = '{}'] = process.argv.slice(2);
+const options = { endpoints: [endpoint], ...(JSON.parse(files) as object) };
+const etcd = openEtcd(options, systemClock, Math.random, silentLog);
 const key = `/smoke/${name}`;
 const lease = String(Date.now());
 
