@@ -6,15 +6,16 @@ import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
 import { growthOf, lastRevision } from './watchState.ts';
 import type { Header, Witness } from './watchTypes.ts';
 
+const STANDING_MAX = 8;
+
 export class Fed {
   /** Everything up to this revision has been fed; undefined before the first snapshot. */
   #revision: number | undefined;
   #clusterId = '0';
   /** The key that was changed last. */
   #touched: Pick<Witness, 'key' | 'entry'> | undefined;
-  /** The key that was put last of those that stand, and the oldest, which hardly ever goes. */
-  #newest: KeyValue | undefined;
-  #oldest: KeyValue | undefined;
+  /** Some keys that stand, the one put last the last. */
+  readonly #standing = new Map<string, KeyValue>();
   /** Why the next snapshot is of another history. */
   #otherHistory: string | undefined;
   #keys = 0;
@@ -35,7 +36,7 @@ export class Fed {
     const witness = { ...touched, revision: this.#revision ?? 0 };
     // That a key is absent proves a restored etcd wrong, but not one that was wiped.
     return touched.entry === undefined
-      ? { ...witness, standing: this.#newest ?? this.#oldest }
+      ? { ...witness, standing: [...this.#standing.values()].at(-1) }
       : witness;
   }
 
@@ -50,8 +51,9 @@ export class Fed {
     this.#clusterId = header.clusterId;
     this.#keys = entries.length;
     const newest = newestOf(entries);
-    this.#newest = newest;
-    this.#oldest = oldestOf(entries);
+    this.#standing.clear();
+    for (const entry of entries.slice(0, STANDING_MAX)) this.#standing.set(entry.key, entry);
+    if (newest !== undefined) this.#stands(newest);
     this.#touched = newest && { key: newest.key, entry: newest };
     const otherHistory = this.#otherHistory;
     this.#otherHistory = undefined;
@@ -68,17 +70,19 @@ export class Fed {
       last.type === 'put'
         ? { key: last.entry.key, entry: last.entry }
         : { key: last.key, entry: undefined };
-    for (const event of events) this.#follow(event);
+    for (const event of events)
+      if (event.type === 'put') this.#stands(event.entry);
+      else this.#standing.delete(event.key);
     this.#revision = revision;
     this.#keys = Math.max(0, this.#keys + growthOf(events));
     return { type: 'changes', revision, events };
   }
 
-  #follow(event: WatchEvent): void {
-    const { key } = event.type === 'put' ? event.entry : event;
-    const entry = event.type === 'put' ? event.entry : undefined;
-    if (entry !== undefined || key === this.#newest?.key) this.#newest = entry;
-    if (key === this.#oldest?.key) this.#oldest = entry;
+  #stands(entry: KeyValue): void {
+    this.#standing.delete(entry.key);
+    this.#standing.set(entry.key, entry);
+    const [first] = this.#standing.keys();
+    if (first !== undefined && this.#standing.size > STANDING_MAX) this.#standing.delete(first);
   }
 
   /** Why an answer with this header cannot come from the history that was fed. */
@@ -87,13 +91,6 @@ export class Fed {
       return 'another etcd cluster answers';
     return header.revision < (this.#revision ?? 0) ? "etcd's revision went back" : undefined;
   }
-}
-
-function oldestOf(entries: readonly KeyValue[]): KeyValue | undefined {
-  let oldest: KeyValue | undefined;
-  for (const entry of entries)
-    if (oldest === undefined || entry.modRevision < oldest.modRevision) oldest = entry;
-  return oldest;
 }
 
 /** The key that was put last; undefined: there is none. */

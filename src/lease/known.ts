@@ -1,6 +1,7 @@
 /**
  * All leases, the newest that is known of each: the last view, and what answers of etcd have told since it.
- * An answer counts until a view as new as it has come.
+ * An answer counts until a view as new as it has come; one that none comes for is to be asked for again, since the
+ * etcd that gave it may have been wiped, and its revisions begin anew.
  */
 import { type ReadLease, readLease } from './codec.ts';
 import type { KeyAnswer, KeyPut, StoredKey } from './keys.ts';
@@ -9,8 +10,13 @@ import type { Leases } from './view.ts';
 /** What an answer told about a key; undefined: that it is absent. */
 interface Told {
   readonly revision: number;
+  /** When it is to be asked for again. */
+  readonly staleAt: number;
   readonly read: ReadLease | undefined;
 }
+
+/** A live watch shows in milliseconds what was written. */
+const STALE_MS = 3_000;
 
 export class Known {
   #view: { readonly revision: number; readonly leases: Leases } | undefined;
@@ -25,21 +31,37 @@ export class Known {
   }
 
   /** What an answer of etcd told about a key; undefined: that it is absent. */
-  tell(name: string, entry: StoredKey | undefined, revision: number): void {
-    this.#told.set(name, { revision, read: entry && readLease(name, entry) });
+  tell(name: string, entry: StoredKey | undefined, revision: number, now: number): void {
+    const ahead = revision > (this.#view?.revision ?? 0);
+    const staleAt = ahead ? now + STALE_MS : Infinity;
+    this.#told.set(name, { revision, staleAt, read: entry && readLease(name, entry) });
+  }
+
+  /** When the first answer has waited too long for a view. */
+  get deadline(): number | undefined {
+    let first = Infinity;
+    for (const { staleAt } of this.#told.values()) first = Math.min(first, staleAt);
+    return first === Infinity ? undefined : first;
+  }
+
+  /** A key to be read again. */
+  stale(now: number): string | undefined {
+    for (const [name, { staleAt }] of this.#told) if (now >= staleAt) return name;
+    return undefined;
   }
 
   /** Whether the key is now as the transaction put it, or as its answer shows it. */
-  tellAnswer(name: string, { key, value, lease }: KeyPut, answer: KeyAnswer): void {
+  tellAnswer(name: string, put: KeyPut, answer: KeyAnswer, now: number): void {
+    const { key, value, lease } = put;
     const { revision } = answer;
     const entry = answer.succeeded
       ? { key, value, lease, createRevision: revision, modRevision: revision }
       : answer.current.find((current) => current.key === key);
-    this.tell(name, entry, revision);
+    this.tell(name, entry, revision, now);
     if (answer.succeeded) return;
     const prefix = key.slice(0, key.length - name.length);
     for (const other of answer.current)
-      if (other.key !== key) this.tell(other.key.slice(prefix.length), other, revision);
+      if (other.key !== key) this.tell(other.key.slice(prefix.length), other, revision, now);
   }
 
   get(name: string): ReadLease | undefined {

@@ -12,7 +12,7 @@ import type { KeyPut } from './keys.ts';
 import { Known } from './known.ts';
 import { heldByDisk, withAddresses } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
-import { Contest, OnDisk, type Pending, transactionOf } from './ownRequests.ts';
+import { Contest, earliest, OnDisk, type Pending, transactionOf } from './ownRequests.ts';
 import { heldText, subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
 import { Voice } from './ownVoice.ts';
@@ -59,24 +59,22 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   get deadline(): number | undefined {
-    const times = [this.#retryAt, this.#disk.deadline, this.#contest.deadline];
-    const set = times.filter((at) => at !== undefined);
-    return set.length === 0 ? undefined : Math.min(...set);
+    const at = earliest(this.#retryAt, this.#disk.deadline, this.#contest.deadline);
+    // Whatever ends a request or a pause looks for stale answers too.
+    const busy = this.#pending !== undefined || this.#retryAt !== undefined;
+    return busy ? at : earliest(at, this.#known.deadline);
   }
 
   handle(input: OwnInput | TimerInput, now: number): OwnOutput[] {
     this.#take(input, now);
-    if (input.type === 'view' && this.#isSettled) return [];
+    if (input.type === 'view' && this.#settled !== undefined && this.#ourKey === this.#settled)
+      return [];
     this.#settled = undefined;
     this.#wake(now);
     if (this.#pending === undefined && this.#retryAt === undefined) this.#proceed(now);
     const out = this.#out;
     this.#out = [];
     return out;
-  }
-
-  get #isSettled(): boolean {
-    return this.#settled !== undefined && this.#ourKey === this.#settled;
   }
 
   get #ourKey(): ReadLease | undefined {
@@ -87,6 +85,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (this.#retryAt !== undefined && now >= this.#retryAt) this.#retryAt = undefined;
     this.#contest.wake(now);
     this.#disk.wake(now);
+    if (this.#pending === undefined) this.#readBack ??= this.#known.stale(now);
   }
 
   #take(input: OwnInput | TimerInput, now: number): void {
@@ -126,12 +125,12 @@ export class Own implements Core<OwnInput, OwnOutput> {
     } else if (pending.kind === 'transact' && answer.type === 'transacted') {
       this.#failures = 0;
       this.#voice.setTrouble(undefined);
-      this.#known.tellAnswer(pending.name, pending.put, answer.answer);
+      this.#known.tellAnswer(pending.name, pending.put, answer.answer, now);
     } else if (pending.kind === 'read' && answer.type === 'readBack') {
       this.#readBack = undefined;
       if (answer.entry !== undefined) this.#voice.setTrouble(undefined);
       // An absent key has no revision: any view that comes after this answer counts for more.
-      this.#known.tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0);
+      this.#known.tell(pending.name, answer.entry, answer.entry?.modRevision ?? 0, now);
     }
   }
 

@@ -34,6 +34,12 @@ export function transactionOf(
   };
 }
 
+/** The first of these times. */
+export function earliest(...times: readonly (number | undefined)[]): number | undefined {
+  const set = times.filter((at) => at !== undefined);
+  return set.length === 0 ? undefined : Math.min(...set);
+}
+
 const SAVE_AGAIN_MS = 30_000;
 
 /** What the disk holds. A state that it refused is no reason to stop meanwhile, and tried again. */

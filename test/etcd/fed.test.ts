@@ -27,13 +27,16 @@ describe('the witness of a watch', () => {
     assert.deepEqual(fed.witness, { ...absent, standing: entry('c', 6) });
   });
 
-  test('has the oldest key beside it where the newest itself was deleted', () => {
+  test('has another key beside it where the newest itself was deleted, while one is left', () => {
     const fed = new Fed();
     fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
     fed.changes([{ type: 'delete', key: 'b', modRevision: 6 }]);
     assert.deepEqual(fed.witness?.standing, entry('a', 2));
-    fed.changes([{ type: 'put', entry: { ...entry('a', 2), modRevision: 7 } }]);
-    fed.changes([{ type: 'delete', key: 'a', modRevision: 8 }]);
+    const again = { ...entry('a', 2), modRevision: 7 };
+    fed.changes([{ type: 'put', entry: again }]);
+    fed.changes([{ type: 'delete', key: 'b', modRevision: 8 }]);
+    assert.deepEqual(fed.witness?.standing, again);
+    fed.changes([{ type: 'delete', key: 'a', modRevision: 9 }]);
     assert.equal(fed.witness?.standing, undefined);
   });
 });
