@@ -142,6 +142,7 @@ export class AgentHost {
     await this.reboot();
     this.reimaged = true;
     this.machine.state = undefined;
+    this.machine.view = undefined;
     this.machine.subnetFile = '';
   }
 

@@ -8,6 +8,8 @@ export class HostClock implements Clock {
   readonly #world: Clock;
   #skew = 0;
   #thawsAt = 0;
+  /** What was due while the host was frozen, in order. */
+  readonly #missed = new Set<() => void>();
 
   constructor(world: Clock) {
     this.#world = world;
@@ -23,12 +25,14 @@ export class HostClock implements Clock {
 
   at(deadline: number, wake: () => void): Cancel {
     const woken = (): void => {
-      // What was due meanwhile comes all at once, in its order.
-      if (this.now() < this.#thawsAt) cancel = this.#world.at(this.#thawsAt, woken);
+      if (this.now() < this.#thawsAt) this.#missed.add(wake);
       else wake();
     };
-    let cancel = this.#world.at(deadline, woken);
-    return () => cancel();
+    const cancel = this.#world.at(deadline, woken);
+    return () => {
+      cancel();
+      this.#missed.delete(wake);
+    };
   }
 
   /** Somebody sets the wall time. */
@@ -38,9 +42,15 @@ export class HostClock implements Clock {
 
   freeze(ms: number): void {
     this.#thawsAt = Math.max(this.#thawsAt, this.now() + ms);
+    this.#world.at(this.#thawsAt, () => {
+      if (this.now() >= this.#thawsAt) this.thaw();
+    });
   }
 
   thaw(): void {
     this.#thawsAt = 0;
+    const missed = [...this.#missed];
+    this.#missed.clear();
+    for (const wake of missed) wake();
   }
 }

@@ -35,6 +35,8 @@ export class SimLine {
   readonly #random: Random;
   readonly #losses: Loss[] = [];
   readonly #changed = new Set<() => void>();
+  /** Ends the calls that will never be answered, before their time is over. */
+  readonly #hopeless = new Set<() => void>();
   #state: LineState = 'up';
   /** A request, an answer or a part of a stream takes up to so long. */
   latencyMs = LATENCY_MS;
@@ -75,9 +77,11 @@ export class SimLine {
     return this.#losses;
   }
 
-  /** Up and quick, and nothing is lost from now on. */
+  /** Up and quick, and nothing is lost from now on; a new connection ends what waits on the old one in vain. */
   heal(): void {
     this.#losses.length = 0;
+    for (const end of this.#hopeless) end();
+    this.#hopeless.clear();
     this.latencyMs = LATENCY_MS;
     this.set('up');
   }
@@ -93,7 +97,12 @@ export class SimLine {
         const error = refused
           ? new EtcdError('refused', 'etcd refuses the connection')
           : new EtcdError('timeout', 'etcd did not answer in time');
-        this.later(refused ? 0 : sent + TIMEOUT_MS - this.#clock.now(), () => reject(error));
+        const end = (): void => reject(error);
+        this.#hopeless.add(end);
+        this.later(refused ? 0 : sent + TIMEOUT_MS - this.#clock.now(), () => {
+          this.#hopeless.delete(end);
+          end();
+        });
       };
       const done = (): (() => void) => {
         try {
