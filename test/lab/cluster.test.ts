@@ -1,58 +1,13 @@
 /**
  * Agents on a cluster of three members: a leader that dies, a member cut off from the quorum, a compaction that an agent
- * slept through, a restored backup, a full disk. A put reaches the routes again, nothing is lost, nothing removed wrongly.
+ * slept through. A put reaches the routes again, nothing is lost, nothing removed wrongly.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Host } from '../../src/lab/index.ts';
-import { needs } from '../support/needs.ts';
-import { FIGURES } from '../support/netns.ts';
+import { KEPT, NEW, newKey, options, route, tell, undisturbed, withRoute } from './clusterScene.ts';
 import { changesDuring, routed, SUBNETS, said } from './enemy.ts';
-import {
-  type Cluster,
-  cutFromEtcd,
-  fillDisk,
-  freeDisk,
-  mend,
-  others,
-  partition,
-  putLease,
-  putToRoute,
-  restoreBackup,
-  saveBackup,
-  withCluster,
-} from './members.ts';
+import { cutFromEtcd, mend, others, partition, putLease, putToRoute } from './members.ts';
 import { nth } from './recipe.ts';
-
-const tools = ['root', 'ip', 'unshare', 'setpriv', 'nsenter', 'nft', 'etcd', 'etcdctl'];
-const options = { skip: needs(...tools) ?? false, timeout: 180_000 };
-const KEPT = '10.100.201.0-24';
-const NEW = '10.100.202.0-24';
-const route = (name: string): string => name.replace('-', '/');
-
-/** The time from a put that the cluster took to the route, for people to read. */
-function tell(what: string, ms: number): void {
-  process.stdout.write(`${FIGURES}${what}: put to route ${ms.toFixed(1)} ms\n`);
-}
-
-/** What `work` did must leave every route of `host` alone but those to NEW and, if there is one, to a host that is new. */
-async function undisturbed(host: Host, work: () => Promise<void>, late?: Host): Promise<void> {
-  const changes = await changesDuring(host, work);
-  assert.deepEqual(
-    changes.filter(
-      (change) =>
-        !change.startsWith(route(NEW)) && !(late && change.includes(`/24 via ${late.address} `)),
-    ),
-    [],
-  );
-}
-
-async function withRoute(hosts: number, use: (cluster: Cluster) => Promise<void>, etcd?: string[]) {
-  await withCluster({ hosts, ...(etcd && { etcd }) }, async (cluster) => {
-    await putLease(nth(cluster.members, 0), KEPT, '10.10.10.61');
-    await use(cluster);
-  });
-}
 
 describe('on a cluster of three', () => {
   test(
@@ -155,75 +110,4 @@ describe('on a cluster of three', () => {
         );
       }),
   );
-
-  for (const then of ['as it was', 'with more written since than was lost'] as const) {
-    test(`a backup is restored, ${then}: no route goes, keys newer than it return`, options, () =>
-      withRoute(2, async (cluster) => {
-        const [host, late] = [nth(cluster.hosts, 0), nth(cluster.hosts, 1)];
-        const member = nth(cluster.members, 0);
-        const agent = await cluster.agent(host);
-        const backup = await saveBackup(member);
-        // Newer than the backup: a host with an agent, and a lease of nobody's.
-        await cluster.agent(late);
-        await putLease(member, '10.100.203.0-24', '10.10.10.63');
-        await routed(host, '10.100.203.0/24');
-        const keys = await member.list(SUBNETS);
-        const from = agent.lines.length;
-        await undisturbed(host, async () => {
-          if (then !== 'as it was') await cutFromEtcd(host);
-          await restoreBackup(cluster.members, backup);
-          if (then !== 'as it was') {
-            for (let i = 0; i < 40; i += 1) await member.ctl(['put', '/beside', String(i)]);
-            await mend(host);
-          }
-          tell(`restored from a backup, ${then}`, await putToRoute(host, NEW, member));
-          await agent.waitFor('sweep-held: ', 60_000, from);
-          await putLease(member, '10.100.203.0-24', '10.10.10.63');
-          await agent.waitFor('sweep-held: in order again', 60_000, from);
-        });
-        assert.deepEqual(await member.list(SUBNETS), new Map([...keys, ...(await newKey(member))]));
-      }),
-    );
-  }
-
-  test(
-    'the disk of etcd is full (NOSPACE): named with its cure, nothing changes, and all is well after it',
-    options,
-    () =>
-      withRoute(
-        2,
-        async (cluster) => {
-          const [host, late] = [nth(cluster.hosts, 0), nth(cluster.hosts, 1)];
-          const member = nth(cluster.members, 0);
-          const agent = await cluster.agent(host);
-          await routed(host, route(KEPT));
-          const [key] = [...(await member.list(SUBNETS))].find(([, value]) =>
-            value.includes(`"${host.address}"`),
-          ) ?? [''];
-          const from = agent.lines.length;
-          await undisturbed(
-            host,
-            async () => {
-              await fillDisk(member);
-              await member.ctl(['del', key]);
-              await agent.waitFor(/out of space \(alarm NOSPACE\)/, 60_000, from);
-              const waiting = late.spawnAgent({ args: [`--etcd-endpoints=${cluster.endpoints}`] });
-              await waiting.waitFor(/out of space \(alarm NOSPACE\)/, 60_000);
-              await freeDisk(cluster.members);
-              tell('disk full, then freed', await putToRoute(host, NEW, member));
-              await waiting.waitFor(/lease acquired/, 60_000);
-              await agent.waitFor(/lease acquired/, 60_000, from);
-            },
-            late,
-          );
-          assert.ok((await member.list(SUBNETS)).has(key));
-          assert.equal(agent.exit, undefined);
-        },
-        ['--quota-backend-bytes=4194304'],
-      ),
-  );
 });
-
-async function newKey(member: Cluster['members'][number]): Promise<[string, string][]> {
-  return [...(await member.list(SUBNETS + NEW))];
-}
