@@ -2,7 +2,7 @@
  * The route driver over iproute2: `ip -force -batch -` to write, `ip -j` to read, `ip monitor` to listen.
  * For hosts where the addon is missing: slower, same behaviour.
  */
-import type { Clock, Log, Random } from '../../core/index.ts';
+import type { Clock, Log, Random, RunResult } from '../../core/index.ts';
 import { systemClock } from '../../core/index.ts';
 import type { Family } from '../../ip/index.ts';
 import { containsPrefix } from '../../ip/index.ts';
@@ -20,8 +20,8 @@ import {
 import { batchInput, batchResult } from './batch.ts';
 import { checkIproute2, type IpCommand, ipCommand } from './command.ts';
 import { type Links, type Memory, parseLinks, parseRoutes, sameLinks } from './dump.ts';
-import { EVERYTHING, hintOfLines } from './events.ts';
-import { IpMonitor, type MonitorOptions } from './monitor.ts';
+import { Ears } from './ears.ts';
+import type { MonitorOptions } from './monitor.ts';
 import { ipNeighbours } from './neighbours.ts';
 
 export interface IpDriverOptions {
@@ -37,6 +37,8 @@ export interface IpDriverOptions {
 const DUMP_TRIES = 5;
 /** From so many operations on they name devices by name, and whether names changed meanwhile is looked at afterwards. */
 const NAMED_MIN = 64;
+/** From so many on routes are left unheard meanwhile: to end a monitor and to start one costs about as much as 300. */
+const UNHEARD_MIN = 1000;
 
 /** Rejects with RouteDriverError, which names the cure, where there is no iproute2. */
 export async function openIpDriver(options: IpDriverOptions): Promise<RouteDriver> {
@@ -63,8 +65,8 @@ class IpDriver implements RouteDriver {
   readonly #ip: IpCommand;
   readonly #command: MonitorOptions['command'];
   readonly #options: IpDriverOptions;
-  /** The one that listens, and at most one that is about to take its place. */
-  readonly #monitors = new Set<IpMonitor>();
+  /** Those that listen, and at most one pair that is about to take their place. */
+  readonly #ears = new Set<Ears>();
   /** Known links, while a monitor tells when they change. */
   #links: Links | undefined;
   readonly #memories: Readonly<Record<Family, Memory>> = {
@@ -127,10 +129,20 @@ class IpDriver implements RouteDriver {
       const named = ops.length >= NAMED_MIN;
       const word = named ? quickName : deviceName;
       const input = batchInput(ops, (index) => word(index, links));
-      const result = batchResult(ops, await this.#ip(['-force', '-batch', '-'], input));
+      const result = batchResult(ops, await this.#batch(input, ops.length));
       if (!named || sameLinks(links, await this.#readLinks())) return result;
       return { kind: 'unknown', reason: 'links changed their names while routes were written' };
     });
+  }
+
+  async #batch(input: string, operations: number): Promise<RunResult> {
+    const pausing = operations < UNHEARD_MIN ? [] : [...this.#ears];
+    for (const ears of pausing) ears.pause();
+    try {
+      return await this.#ip(['-force', '-batch', '-'], input);
+    } finally {
+      for (const ears of pausing) ears.resume();
+    }
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -142,38 +154,29 @@ class IpDriver implements RouteDriver {
 
   async listen(filter: DumpFilter, onHint: (hint: Hint) => void): Promise<void> {
     this.#refuseClosed();
-    const previous = [...this.#monitors];
+    const previous = [...this.#ears];
     const { clock = systemClock, random = Math.random, log } = this.#options;
-    const tell = (hint: Hint | undefined): void => {
-      if (hint?.links) this.#links = undefined;
-      if (hint !== undefined && !this.#closed) onHint(hint);
+    const tell = (hint: Hint): void => {
+      if (hint.links) this.#links = undefined;
+      if (!this.#closed) onHint(hint);
     };
-    const monitor = new IpMonitor({
-      command: this.#command,
-      clock,
-      random,
-      onLines: (lines) => tell(hintOfLines(lines, filter)),
-      onLost: (reason) => {
-        log.warn(`${reason}; links, addresses and routes are looked at again`);
-        tell(EVERYTHING);
-      },
-    });
-    this.#monitors.add(monitor);
+    const ears = new Ears({ command: this.#command, clock, random, log, filter, onHint: tell });
+    this.#ears.add(ears);
     try {
-      await monitor.start();
+      await ears.start();
     } catch (error) {
-      this.#monitors.delete(monitor);
+      this.#ears.delete(ears);
       throw error;
     }
     for (const old of previous) {
-      this.#monitors.delete(old);
+      this.#ears.delete(old);
       await old.close();
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#monitors].map((monitor) => monitor.close()));
+    await Promise.all([...this.#ears].map((ears) => ears.close()));
     await this.#turn;
   }
 
@@ -181,7 +184,7 @@ class IpDriver implements RouteDriver {
     const { code, stdout, stderr } = await this.#ip(['-N', '-j', 'link', 'show']);
     if (code !== 0) throw new RouteDriverError(`ip link show failed: ${saidBy(stderr, code)}`);
     const links = parseLinks(stdout);
-    if (this.#monitors.size > 0) this.#links = links;
+    if (this.#ears.size > 0) this.#links = links;
     return links;
   }
 

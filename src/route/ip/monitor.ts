@@ -1,154 +1,196 @@
 /**
- * One supervised `ip monitor`: hands over its lines, and says *lost* whenever changes may have been missed: it ended,
+ * One supervised `ip monitor`: hands over its lines, and says *missed* whenever changes may have been missed: it ended,
  * complained, or was started anew. It dies with close(), and with this process where setpriv can see to that.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { backoffMs, type Cancel, type Clock, type Random } from '../../core/index.ts';
+import { type Cancel, type Clock, drive, type Random, type Send } from '../../core/index.ts';
 import { RouteDriverError } from '../types.ts';
 import { isListening } from './listening.ts';
+import { Supervision, type SupervisionInput, type SupervisionOutput } from './supervision.ts';
 
 export interface MonitorOptions {
   /** What runs iproute2's `ip`, with the words before it that tie its life to ours. */
   readonly command: readonly [file: string, ...args: string[]];
+  /** What `ip monitor` is told to listen to, and the kernel's groups (RTMGRP_*) that it joins for that. */
+  readonly subject: MonitorSubject;
   readonly clock: Clock;
   readonly random: Random;
   readonly onLines: (lines: readonly string[]) => void;
-  /** Changes may have been missed. */
-  readonly onLost: (reason: string) => void;
+  /** Changes may have been missed; without a reason: during a pause. */
+  readonly onMissed: (reason: string | undefined) => void;
 }
 
-const ARGS = ['-N', '-o', 'monitor', 'label', 'link', 'address', 'route'];
-const READY_MS_MAX = 5_000;
+export interface MonitorSubject {
+  readonly words: readonly string[];
+  readonly groups: number;
+}
+
+const ARGS = ['-N', '-o', 'monitor', 'label'];
 const POLL_MS = 2;
 /** After some lines the next are gathered for so long: a batch of thousands makes thousands of lines. */
 const GATHER_MS = 5;
-const BACKOFF = { firstMs: 100, maxMs: 10_000 };
-/** A monitor that has listened for so long was a good one: the next failure is a first one again. */
-const GOOD_AFTER_MS = 10_000;
+
+interface Opening {
+  readonly resolve: () => void;
+  readonly reject: (error: RouteDriverError) => void;
+}
+
+interface Running {
+  readonly attempt: number;
+  readonly child: ChildProcess;
+  readonly lines: Lines;
+  readonly exited: Promise<void>;
+}
 
 export class IpMonitor {
   readonly #options: MonitorOptions;
-  #child: ChildProcess | undefined;
-  #exited: Promise<void> = Promise.resolve();
-  #closed = false;
-  /** The last that it said on stderr. */
-  #said = '';
-  #failures = 0;
-  #cancelRestart: Cancel = () => {};
-  /** Printed and not handed over. */
-  #text = '';
-  #gathering = false;
-  #cancelGather: Cancel = () => {};
+  readonly #stop = new AbortController();
+  readonly #send: Send<SupervisionInput>;
+  /** The latest one, and those that are ending. */
+  readonly #running = new Set<Running>();
+  #opening: Opening | undefined;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
+    const { clock, random } = options;
+    const core = new Supervision(random);
+    this.#send = drive(core, (output) => this.#perform(output), clock, this.#stop.signal);
   }
 
   /** Resolves once it listens. Rejects with RouteDriverError if it ends before that; then nothing is left running. */
-  async start(): Promise<void> {
-    const { clock } = this.#options;
-    const child = this.#spawn();
-    const deadline = clock.now() + READY_MS_MAX;
-    while (child.exitCode === null && child.signalCode === null) {
-      if (child.pid !== undefined && isListening(child.pid)) {
-        this.#superviseFrom(clock.now());
-        return;
-      }
-      if (this.#closed || clock.now() > deadline) child.kill('SIGKILL');
-      await Promise.race([this.#exited, reached(clock, clock.now() + POLL_MS)]);
-      if (child.pid === undefined) break;
-    }
-    await this.#exited;
-    throw new RouteDriverError(
-      this.#closed
-        ? 'closed while ip monitor was starting'
-        : `ip monitor does not listen: ${this.#said}`,
-    );
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#opening = { resolve, reject };
+      this.#send({ type: 'open' });
+    });
+  }
+
+  /** Ends it until resume(), if it listens. What has changed meanwhile is *missed*, which is said once it listens again. */
+  pause(): void {
+    this.#send({ type: 'pause' });
+  }
+
+  resume(): void {
+    this.#send({ type: 'resume' });
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#cancelRestart();
-    this.#cancelGather();
-    this.#child?.kill('SIGKILL');
-    await this.#exited;
+    this.#stop.abort();
+    const ending = [...this.#running];
+    for (const { child, lines } of ending) {
+      lines.end();
+      child.kill('SIGKILL');
+    }
+    await Promise.all(ending.map(({ exited }) => exited));
+    this.#opening?.reject(new RouteDriverError('closed while ip monitor was starting'));
   }
 
-  #spawn(): ChildProcess {
-    const [file, ...before] = this.#options.command;
-    this.#said = 'it ended without a word';
-    const child = spawn(file, [...before, ...ARGS], {
+  #perform(output: SupervisionOutput): void {
+    switch (output.type) {
+      case 'start':
+        this.#run(output.attempt);
+        break;
+      case 'end':
+        for (const { attempt, child } of this.#running)
+          if (attempt === output.attempt) child.kill('SIGKILL');
+        break;
+      case 'opened':
+        this.#opening?.resolve();
+        this.#opening = undefined;
+        break;
+      case 'refused':
+        this.#opening?.reject(new RouteDriverError(output.reason));
+        this.#opening = undefined;
+        break;
+      case 'missed':
+        this.#options.onMissed(output.reason);
+        break;
+    }
+  }
+
+  #run(attempt: number): void {
+    const { command, subject, clock, onLines, onMissed } = this.#options;
+    const [file, ...before] = command;
+    let said = 'it ended without a word';
+    const child = spawn(file, [...before, ...ARGS, ...subject.words], {
       env: { ...process.env, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.#child = child;
-    this.#cancelGather();
-    this.#gathering = false;
-    this.#text = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.#text += text;
-      if (!this.#gathering) this.#handOver();
-    });
+    const lines = new Lines(clock, onLines);
+    child.stdout.setEncoding('utf8').on('data', (text: string) => lines.take(text));
     // `ip monitor` goes on after a lost event (ENOBUFS) and says so here.
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#said = text.trim();
-      if (!this.#closed) this.#options.onLost(`ip monitor says: ${this.#said}`);
+      said = text.trim();
+      if (!this.#stop.signal.aborted) onMissed(`ip monitor says: ${said}`);
     });
-    this.#exited = new Promise((resolve) => {
+    const exited = new Promise<void>((resolve) => {
       child.on('error', (error) => {
-        this.#said = error.message;
+        said = error.message;
         if (child.pid === undefined) resolve();
       });
       child.on('close', () => resolve());
     });
-    return child;
-  }
-
-  /** Hands over the whole lines there are; what comes within the next moment is handed over at its end. */
-  #handOver(): void {
-    this.#gathering = false;
-    const end = this.#text.lastIndexOf('\n');
-    if (this.#closed || end === -1) return;
-    const lines = this.#text.slice(0, end).split('\n');
-    this.#text = this.#text.slice(end + 1);
-    this.#gathering = true;
-    const { clock, onLines } = this.#options;
-    this.#cancelGather = clock.at(clock.now() + GATHER_MS, () => this.#handOver());
-    onLines(lines);
-  }
-
-  /** From now on its end is a loss, and it is started anew. */
-  #superviseFrom(since: number): void {
-    const restart = async (): Promise<void> => {
-      await this.#exited;
-      if (this.#closed) return;
-      if (this.#options.clock.now() - since > GOOD_AFTER_MS) this.#failures = 0;
-      this.#options.onLost(`ip monitor ended: ${this.#said}`);
-      this.#again();
-    };
-    void restart();
-  }
-
-  #again(): void {
-    const { clock, random, onLost } = this.#options;
-    this.#failures += 1;
-    const delay = backoffMs(this.#failures, BACKOFF, random);
-    this.#cancelRestart = clock.at(clock.now() + delay, () => {
-      if (this.#closed) return;
-      this.start().then(
-        () => {
-          if (!this.#closed) onLost('ip monitor was started anew');
-        },
-        () => {
-          if (!this.#closed) this.#again();
-        },
-      );
+    const running = { attempt, child, lines, exited };
+    this.#running.add(running);
+    const cancelPoll = whenListening(child, subject, clock, () =>
+      this.#send({ type: 'listens', attempt }),
+    );
+    void exited.then(() => {
+      cancelPoll();
+      lines.end();
+      this.#running.delete(running);
+      this.#send({ type: 'ended', attempt, said });
     });
   }
 }
 
-function reached(clock: Clock, deadline: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.at(deadline, resolve);
-  });
+/** Calls `then` once it listens, unless it ends before that or this is cancelled. */
+function whenListening(
+  { pid }: ChildProcess,
+  { groups }: MonitorSubject,
+  clock: Clock,
+  then: () => void,
+): Cancel {
+  let cancel: Cancel = () => {};
+  const look = (): void => {
+    if (pid === undefined) return;
+    if (isListening(pid, groups)) then();
+    else cancel = clock.at(clock.now() + POLL_MS, look);
+  };
+  cancel = clock.at(clock.now() + POLL_MS, look);
+  return () => cancel();
+}
+
+/** Hands over the whole lines there are; what comes within the next moment is handed over at its end. */
+class Lines {
+  readonly #clock: Clock;
+  readonly #onLines: (lines: readonly string[]) => void;
+  #text = '';
+  #ended = false;
+  #cancelGather: Cancel | undefined;
+
+  constructor(clock: Clock, onLines: (lines: readonly string[]) => void) {
+    this.#clock = clock;
+    this.#onLines = onLines;
+  }
+
+  take(text: string): void {
+    this.#text += text;
+    if (this.#cancelGather === undefined) this.#handOver();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#cancelGather?.();
+  }
+
+  #handOver(): void {
+    this.#cancelGather = undefined;
+    const end = this.#text.lastIndexOf('\n');
+    if (this.#ended || end === -1) return;
+    const lines = this.#text.slice(0, end).split('\n');
+    this.#text = this.#text.slice(end + 1);
+    this.#cancelGather = this.#clock.at(this.#clock.now() + GATHER_MS, () => this.#handOver());
+    this.#onLines(lines);
+  }
 }

@@ -1,78 +1,20 @@
 /** The ip driver and its processes, in a network namespace of its own: kills, restarts, nothing left behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../../src/core/index.ts';
-import type { Hint, RouteDriver } from '../../../src/route/index.ts';
-import { openIpDriver } from '../../../src/route/ip/index.ts';
+import type { Hint } from '../../../src/route/index.ts';
+import { LINKS, ROUTES } from '../../../src/route/ip/ears.ts';
 import { isListening } from '../../../src/route/ip/listening.ts';
-import { silentLog } from '../../support/log.ts';
 import { needs } from '../../support/needs.ts';
 import { inNetns } from '../../support/netns.ts';
 import { until } from '../../support/until.ts';
 import { add, filter, route } from '../samples.ts';
-import { kernelWorld, type World } from '../world.ts';
-
-/** The pids of this namespace's `ip monitor` processes. */
-function monitors(): number[] {
-  const ours = readlinkSync('/proc/self/ns/net');
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        return line.includes('monitor') && readlinkSync(`/proc/${pid}/ns/net`) === ours;
-      } catch {
-        return false; // It has ended meanwhile.
-      }
-    })
-    .map(Number);
-}
-
-async function inWorld(
-  body: (world: World, driver: RouteDriver) => Promise<void>,
-  file?: string,
-): Promise<void> {
-  const world = await kernelWorld(() =>
-    openIpDriver({ log: silentLog, random: () => 0, ...(file !== undefined && { file }) }),
-  );
-  try {
-    await body(world, world.driver);
-  } finally {
-    await world.close();
-  }
-}
-
-/** Gives `body` an executable of these shell lines, which can call the real `ip`. */
-async function withScript(lines: string, body: (file: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'hostgw-ip-'));
-  const file = join(folder, 'ip');
-  writeFileSync(file, `#!/bin/sh\n${lines}\n`);
-  chmodSync(file, 0o755);
-  try {
-    await body(file);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-function routes(device: number, count: number) {
-  return Array.from({ length: count }, (_, i) =>
-    route(device, `10.${128 + (i >> 8)}.${i & 255}.0/24`, '10.10.10.9'),
-  );
-}
+import { inWorld, monitors, routes, withScript } from './processes.ts';
 
 inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
   test('a killed monitor counts as a change of everything, and is started anew', () =>
@@ -80,8 +22,8 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
       let hints: Hint[] = [];
       await driver.listen(filter(), (hint) => hints.push(hint));
       const everything = () => hints.some((h) => h.links && h.addresses && h.routes);
-      for (let round = 0; round < 3; round += 1) {
-        const [pid, ...more] = monitors();
+      for (let round = 0; round < 4; round += 1) {
+        const [pid, ...more] = monitors(round < 2 ? 'link' : 'route');
         assert.ok(pid !== undefined && more.length === 0);
         hints = [];
         process.kill(pid, 'SIGKILL');
@@ -102,7 +44,7 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
     inWorld(async (_world, driver) => {
       const hints: Hint[] = [];
       await driver.listen(filter(), (hint) => hints.push(hint));
-      const [pid = 0] = monitors();
+      const [pid = 0] = monitors('link');
       process.kill(pid, 'SIGKILL');
       await until('the end is noticed', () => hints.length > 0);
       await driver.close();
@@ -127,12 +69,15 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
   test('a process that has joined the groups but does not wait for them is not taken for listening', () =>
     inWorld(async (_world, driver) => {
       await driver.listen(filter(), () => {});
-      const [pid = 0] = monitors();
-      assert.equal(isListening(pid), true);
-      process.kill(pid, 'SIGSTOP');
-      await until('it is seen as not listening', () => !isListening(pid));
-      process.kill(pid, 'SIGCONT');
-      await until('it is seen as listening', () => isListening(pid));
+      for (const { words, groups } of [LINKS, ROUTES]) {
+        const [pid = 0] = monitors(words[0] === 'link' ? 'link' : 'route');
+        assert.equal(isListening(pid, groups), true);
+        assert.equal(isListening(pid, LINKS.groups | ROUTES.groups), false);
+        process.kill(pid, 'SIGSTOP');
+        await until('it is seen as not listening', () => !isListening(pid, groups));
+        process.kill(pid, 'SIGCONT');
+        await until('it is seen as listening', () => isListening(pid, groups));
+      }
     }));
 
   test('a monitor does not outlive its killed owner', async () => {
@@ -155,7 +100,7 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
         said += String(text);
       });
       await until('it listens', () => said.includes('listening'));
-      assert.equal(monitors().length, 1);
+      assert.equal(monitors().length, 2);
       owner.kill('SIGKILL');
       await until('the monitor has ended', () => monitors().length === 0);
     } finally {
@@ -218,8 +163,9 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
         inWorld(async (_world, driver) => {
           const listening = driver.listen(filter(), () => {});
           await assert.rejects(listening, { name: 'RouteDriverError', message: /no such thing/ });
-          assert.equal(isListening(process.pid), false);
-          assert.equal(isListening(999_999_999), false);
+          assert.deepEqual(monitors(), []);
+          assert.equal(isListening(process.pid, LINKS.groups), false);
+          assert.equal(isListening(999_999_999, LINKS.groups), false);
         }, file),
     ));
 
