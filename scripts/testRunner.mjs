@@ -16,7 +16,7 @@ const KILL_MS = 3_000;
 const SLOWEST = [
   'test/lab/',
   'test/etcd/',
-  'test/agent/fleet.test.ts',
+  'test/sim/sim.test.ts',
   'test/host/forwardRules.test.ts',
   'test/route/kernel/',
   'test/route/neighbours/many.test.ts',

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { runSeed } from '../sim/story.ts';
 
 const { SEEDS = '20000', FIRST = '1', BAD = '1' } = process.env;
-const EVERY = 1_000;
+const EVERY = 250;
 
 test(`${SEEDS} seeds of five agents from ${FIRST} on`, { timeout: 36_000_000 }, async () => {
+  console.log(`SEEDS=${SEEDS} FIRST=${FIRST}`);
   const times: number[] = [];
   const failed: string[] = [];
   const first = Number(FIRST);

@@ -2,19 +2,14 @@
  * Everything that may happen to a fleet of agents, one fault at a time. A seed draws how often each kind strikes, some
  * never and others all the time: what hides where everything happens now and then shows where one thing never stops.
  */
-import { type AgentHost, type AgentWorld, CONFIG_KEY, SUBNETS } from '../support/agentWorld.ts';
-import { address, prefix } from '../support/leases.ts';
+import { type AgentHost, type AgentWorld, CONFIG_KEY } from '../support/agentWorld.ts';
 import type { CallName } from '../support/simLine.ts';
-import { HOSTILE, leaseText } from './hostile.ts';
-import { ownerOf } from './oracle.ts';
+import { Acts } from './acts.ts';
 
 type Strike = readonly [name: string, happen: () => unknown];
 /** Kinds of faults, each drawn by its weight; then one of the kind, each as likely as the others. */
 type Catalogue = Readonly<Record<string, readonly Strike[]>>;
 
-const RIVAL_PROTOCOL = 186;
-const RIVAL_GATEWAY = address('10.10.10.250');
-const STRANGER = '10.10.10.240';
 const CALLS: readonly CallName[] = [
   ...(['list', 'compare', 'get', 'transact', 'transact', 'grant', 'keepAlive', 'watch'] as const),
 ];
@@ -25,22 +20,21 @@ const OFF = 0.35;
 export class Faults {
   readonly #world: AgentWorld;
   readonly #config: string;
+  readonly #acts: Acts;
   readonly #weights = new Map<string, number>();
   /** What happened, to be read after a failure. */
   readonly story: string[] = [];
   /** Kinds that struck. */
   readonly struck = new Set<string>();
-  /** Keys that a stranger has written. */
-  readonly #strange = new Set<string>();
   #restore: ReturnType<AgentWorld['etcd']['backup']>;
-  #lastAddress = 110;
 
   /** `config` is the text under which the world began, and will end. */
   constructor(world: AgentWorld, config: string) {
     this.#world = world;
     this.#config = config;
+    this.#acts = new Acts(world, config);
     this.#restore = world.etcd.backup();
-    for (const kind of Object.keys(this.#about(this.#pick(world.hosts)))) {
+    for (const kind of Object.keys(this.#about(this.#acts.pick(world.hosts)))) {
       const weight = world.random() < OFF ? 0 : 10 ** (2 * world.random());
       this.#weights.set(kind, weight);
     }
@@ -53,10 +47,10 @@ export class Faults {
 
   /** Lets one thing happen. */
   async strike(): Promise<void> {
-    const host = this.#pick(this.#world.hosts);
+    const host = this.#acts.pick(this.#world.hosts);
     const catalogue = this.#about(host);
     const kind = this.#draw();
-    const [name, happen] = this.#pick(catalogue[kind] ?? []);
+    const [name, happen] = this.#acts.pick(catalogue[kind] ?? []);
     this.struck.add(kind);
     this.#note(`${host.name} ${name}`);
     await happen();
@@ -64,21 +58,17 @@ export class Faults {
 
   /** Ends every fault. What no agent can mend is mended: links, strangers' keys, the config. */
   heal(): void {
-    const { etcd, hosts } = this.#world;
+    const { hosts } = this.#world;
     this.#note('all is healed');
-    for (const key of this.#strange) {
-      const entry = etcd.store.get(key);
-      if (entry !== undefined && ownerOf(hosts, entry) === undefined) etcd.delete(key);
-    }
-    if (etcd.store.get(CONFIG_KEY)?.value !== this.#config) etcd.put(CONFIG_KEY, this.#config);
+    this.#acts.mend();
     for (const host of hosts) {
       host.clock.thaw();
       host.machine.diskTrouble = undefined;
       host.kernel.failures.disarm();
       host.etcd.line.heal();
       host.etcd.spoil('cut');
-      this.#clearWay(host);
-      this.#plug(host);
+      this.#acts.clearWay(host);
+      this.#acts.plug(host);
       if (!host.running) host.start();
     }
   }
@@ -115,9 +105,9 @@ export class Faults {
         ['has its disk full', () => (host.machine.diskTrouble = 'no space left on device')],
         ['has a disk again', () => (host.machine.diskTrouble = undefined)],
       ],
-      reimaged: [['is installed anew', () => this.#reimage(host)]],
-      address: [['has another address', () => this.#move(host)]],
-      swap: [['swaps its address with another', () => this.#swap(host)]],
+      reimaged: [['is installed anew', () => this.#acts.reimage(host)]],
+      address: [['has another address', () => this.#acts.move(host)]],
+      swap: [['swaps its address with another', () => this.#acts.swap(host)]],
     };
   }
 
@@ -127,7 +117,7 @@ export class Faults {
     };
     const lose = (what: 'request' | 'answer' | 'late'): Strike => [
       `loses the next ${what === 'late' ? 'answer, and etcd is late' : what}`,
-      () => host.etcd.lose(this.#pick(CALLS), what),
+      () => host.etcd.lose(this.#acts.pick(CALLS), what),
     ];
     return {
       loss: [lose('request'), lose('answer'), lose('late')],
@@ -172,13 +162,13 @@ export class Faults {
       ],
       wipe: [
         ['sees etcd wiped', () => etcd.wipe('new-id')],
-        ['sees etcd wiped and set up anew', () => this.#wipe()],
+        ['sees etcd wiped and set up anew', () => this.#acts.wipe()],
       ],
       operator: [
         ['has its key deleted', () => etcd.delete(host.key)],
-        ['and all others have their keys deleted', () => this.#deleteAll()],
-        ['has its key overwritten', () => this.#overwrite(host)],
-        ['has its key put again by hand', () => this.#rewrite(host)],
+        ['and all others have their keys deleted', () => this.#acts.deleteAll()],
+        ['has its key overwritten', () => this.#acts.overwrite(host)],
+        ['has its key put again by hand', () => this.#acts.rewrite(host)],
       ],
       config: [
         ['sees the config wrong', () => etcd.put(CONFIG_KEY, '{"Network":"10.100.0.0/16"}')],
@@ -186,7 +176,7 @@ export class Faults {
         ['sees the config back', () => etcd.put(CONFIG_KEY, this.#config)],
         ['sees the config said otherwise', () => etcd.put(CONFIG_KEY, ` ${this.#config}`)],
       ],
-      hostile: [['sees a hostile lease', () => this.#hostile()]],
+      hostile: [['sees a hostile lease', () => this.#acts.hostile()]],
     };
   }
 
@@ -194,15 +184,15 @@ export class Faults {
     const { kernel } = host;
     return {
       rival: [
-        ['has a route deleted', () => this.#deleteRoute(host)],
-        ['has a rival in the way', () => this.#obstruct(host)],
-        ['has no rival', () => this.#clearWay(host)],
+        ['has a route deleted', () => this.#acts.deleteRoute(host)],
+        ['has a rival in the way', () => this.#acts.obstruct(host)],
+        ['has no rival', () => this.#acts.clearWay(host)],
       ],
       link: [
         ['is unplugged', () => host.unplug()],
         ['has its link down', () => host.plugged && kernel.setLink(host.device, { up: false })],
-        ['is plugged in', () => this.#plug(host)],
-        ['is plugged in', () => this.#plug(host)],
+        ['is plugged in', () => this.#acts.plug(host)],
+        ['is plugged in', () => this.#acts.plug(host)],
       ],
       driver: [
         ['has a write fail', () => kernel.failures.next({ kind: 'op', nth: 1, errno: EIO })],
@@ -212,93 +202,6 @@ export class Faults {
         ['has an old dump', () => kernel.failures.next({ kind: 'stale-dump' })],
       ],
     };
-  }
-
-  async #reimage(host: AgentHost): Promise<void> {
-    await host.reimage();
-    host.start();
-  }
-
-  #move(host: AgentHost, to = this.#freshAddress()): void {
-    if (host.plugged) host.move(to);
-    else host.address = to;
-  }
-
-  /** By way of a third address: no moment has one address twice. */
-  #swap(host: AgentHost): void {
-    const other = this.#pick(this.#world.hosts.filter((each) => each !== host));
-    const { address: mine } = host;
-    const { address: theirs } = other;
-    this.#move(host);
-    this.#move(other, mine);
-    this.#move(host, theirs);
-  }
-
-  #wipe(): void {
-    const { etcd, random } = this.#world;
-    etcd.wipe('same-id');
-    for (let writes = random() * 40; writes > 0; writes -= 1) etcd.put('/elsewhere', 'x');
-    etcd.put(CONFIG_KEY, this.#config);
-  }
-
-  #deleteAll(): void {
-    const { etcd } = this.#world;
-    for (const { key } of etcd.under(SUBNETS)) etcd.delete(key);
-  }
-
-  /** Another host that knows no rules, at an address that nobody has. */
-  #overwrite({ key }: AgentHost): void {
-    this.#strange.add(key);
-    this.#world.etcd.put(key, leaseText(STRANGER));
-  }
-
-  /** As an operator does who saved the values: the key no longer hangs on an etcd lease. */
-  #rewrite({ key }: AgentHost): void {
-    const entry = this.#world.etcd.store.get(key);
-    if (entry === undefined) return;
-    this.#strange.add(key);
-    this.#world.etcd.put(key, entry.value);
-  }
-
-  #hostile(): void {
-    const [name, value] = this.#pick(HOSTILE);
-    this.#world.etcd.put(SUBNETS + name, value);
-  }
-
-  #deleteRoute(host: AgentHost): void {
-    const [route] = host.routes();
-    if (route !== undefined)
-      host.kernel.foreignDelete({ prefix: prefix(route.split(' ')[0] ?? '') });
-  }
-
-  /** In the way of a route that is not there now: else it would only stand behind ours. */
-  #obstruct(host: AgentHost): void {
-    const other = this.#pick(this.#world.hosts).machine.state?.subnet;
-    if (other === undefined || !host.plugged) return;
-    const obstacle = {
-      prefix: prefix(other.replace('-', '/')),
-      gateway: RIVAL_GATEWAY,
-      device: host.device,
-      protocol: RIVAL_PROTOCOL,
-    };
-    const there = host.kernel.routes().some((route) => route.prefix.text === obstacle.prefix.text);
-    if (!there) host.kernel.foreignAdd(obstacle);
-  }
-
-  #clearWay({ kernel }: AgentHost): void {
-    for (const route of kernel.routes())
-      if (route.protocol === RIVAL_PROTOCOL) kernel.foreignDelete(route);
-  }
-
-  #plug(host: AgentHost): void {
-    if (!host.plugged) return host.plug();
-    host.kernel.setLink(host.device, { up: true });
-    host.routeByDefault();
-  }
-
-  #freshAddress(): string {
-    this.#lastAddress += 1;
-    return `10.10.10.${this.#lastAddress}`;
   }
 
   /** From 1 up to `max`, the short ones as likely as the long ones. */
@@ -314,12 +217,6 @@ export class Faults {
       left -= weight;
     }
     return 'crash';
-  }
-
-  #pick<T>(list: readonly T[]): T {
-    const picked = list[Math.floor(this.#world.random() * list.length)];
-    if (picked === undefined) throw new Error('nothing to pick from');
-    return picked;
   }
 
   #note(what: string): void {

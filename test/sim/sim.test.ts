@@ -9,6 +9,8 @@ const COUNT = LONG === undefined ? Number(SEEDS ?? (SEED === undefined ? 100 : 1
 /** Seeds in one test. */
 const GROUP = 20;
 
+console.log(`SEED=${FIRST}, ${COUNT} seeds`);
+
 /** Seeds that once found a mistake, and which. */
 const FOUND: readonly (readonly [seed: number, what: string])[] = [
   [110, 'a watch went on over an etcd that had been wiped, since both lacked the key deleted last'],
