@@ -1,10 +1,12 @@
 /** `npm run long -- chaos`: six agents and three etcd members under random faults for ten minutes. SEED and SECONDS change that. */
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runChaos } from '../lab/chaosRun.ts';
 import { needs } from '../support/needs.ts';
 
 const { SEED = '1', SECONDS = '600', AGENTS = '6' } = process.env;
 const ROUND_SECONDS = 30;
+const SETTLE_MS = 5_000;
 const tools = ['root', 'ip', 'unshare', 'setpriv', 'nsenter', 'nft', 'etcd', 'etcdctl'];
 
 test(`SEED=${SEED}: ${AGENTS} agents and three etcd members under random faults for ${SECONDS} s`, {
@@ -22,4 +24,5 @@ test(`SEED=${SEED}: ${AGENTS} agents and three etcd members under random faults 
   process.stdout.write(
     `figures: seed ${SEED}: ${faults} events in ${rounds} rounds; quiet to every kernel right, ms: ${sorted.join(' ')}\n`,
   );
+  assert.ok((sorted.at(-1) ?? 0) <= SETTLE_MS, 'it took longer than 5 s to settle');
 });
