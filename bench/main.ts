@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { hostile, idle } from './lease/idle.ts';
+import { messages } from './lease/messages.ts';
 import { burst, put } from './lease/put.ts';
 import { start } from './lease/start.ts';
 import { apply } from './route/apply.ts';
@@ -34,6 +35,7 @@ const BENCHES: readonly Bench[] = [
   burst,
   idle,
   hostile,
+  messages,
 ];
 
 const USAGE = `usage: npm run bench -- NAME [--quick] [--json FILE] [--gate]
