@@ -182,8 +182,8 @@ function prefixOfRow(row: Row, family: Family): Prefix {
 }
 
 const DEFAULT: Readonly<Record<Family, Prefix>> = {
-  4: prefixOf({ family: 4, value: 0, text: '0.0.0.0' }, 0),
-  6: prefixOf({ family: 6, value: 0n, text: '::' }, 0),
+  4: prefixOf(v4(0), 0),
+  6: prefixOf(v6(0n), 0),
 };
 
 export function rowsOf(json: string): Row[] {

@@ -77,10 +77,7 @@ export class IpMonitor {
   async close(): Promise<void> {
     this.#stop.abort();
     const ending = [...this.#running];
-    for (const { child, lines } of ending) {
-      lines.end();
-      child.kill('SIGKILL');
-    }
+    for (const running of ending) kill(running);
     await Promise.all(ending.map(({ exited }) => exited));
     this.#opening?.reject(new RouteDriverError('closed while ip monitor was starting'));
   }
@@ -91,8 +88,7 @@ export class IpMonitor {
         this.#run(output.attempt);
         break;
       case 'end':
-        for (const { attempt, child } of this.#running)
-          if (attempt === output.attempt) child.kill('SIGKILL');
+        for (const running of this.#running) if (running.attempt === output.attempt) kill(running);
         break;
       case 'opened':
         this.#opening?.resolve();
@@ -142,6 +138,12 @@ export class IpMonitor {
       this.#send({ type: 'ended', attempt, said });
     });
   }
+}
+
+/** What it still says is not handed over. */
+function kill({ child, lines }: Running): void {
+  lines.end();
+  child.kill('SIGKILL');
 }
 
 /** Calls `then` once it listens, unless it ends before that or this is cancelled. */
