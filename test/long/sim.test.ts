@@ -15,7 +15,10 @@ test(`${SEEDS} seeds of five agents from ${FIRST} on`, { timeout: 36_000_000 }, 
   for (let seed = first; seed < first + Number(SEEDS) && failed.length < Number(BAD); seed += 1) {
     await runSeed(seed).then(
       ({ settledMs }) => void times.push(settledMs),
-      (error: unknown) => void failed.push(String(error)),
+      (error: unknown) => {
+        failed.push(String(error));
+        console.log(String(error).split('\n', 1)[0]);
+      },
     );
     if ((seed - first + 1) % EVERY === 0) console.log(figures(times, failed, begin));
   }
