@@ -1,6 +1,7 @@
 /** IPv6 dumps torn by concurrent changes: a row twice, or none. Nothing real is deleted by them, and nobody is blamed. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { address, OURS, prefix, World } from './world.ts';
 
 const SIX = 'fd01:0:1::/64';
@@ -71,5 +72,82 @@ describe('a torn dump', () => {
       [],
     );
     assert.equal(world.ours().length, 1);
+  });
+
+  test('that lacks it while its gateway changes: the old one goes when the new one stands, after another dump', () => {
+    const world = worldWith();
+    world.tear = { key: SIX, metric: 1024, shows: 'never' };
+    world.send(HINT);
+    world.carryOut();
+    world.want({ [SIX]: 'fd00::3' });
+    world.run(1000);
+    assert.equal(world.tear, undefined, 'it was shown');
+    const kinds = world.said('apply').map(({ ops }) => ops.map(({ kind }) => kind).join(' '));
+    assert.deepEqual(kinds, ['add', 'append', 'delete']);
+    assert.deepEqual(world.ours(), [`${SIX} via fd00::3 metric 1024`]);
+    assert.equal(world.state(SIX), 'installed');
+  });
+
+  test("that lacks somebody's route ends in a conflict with it", () => {
+    const world = new World();
+    const route = { prefix: prefix(SIX), gateway: address('fd00::2'), device: world.eth0 };
+    world.kernel.foreignAdd({ ...route, protocol: 42 });
+    world.tear = { key: SIX, metric: 1024, shows: 'never' };
+    world.want({ [SIX]: 'fd00::3' });
+    world.run(1000);
+    assert.equal(world.tear, undefined, 'it was shown');
+    assert.equal(world.state(SIX), 'conflict');
+    assert.deepEqual(world.ours(), []);
+  });
+
+  test('that lacks any of many, whatever is wanted meanwhile, harms no route and is put right by the next', () => {
+    const keys = Array.from({ length: 6 }, (_, i) => `fd01:0:${i + 1}::/64`);
+    const each = <T>(what: fc.Arbitrary<T>) => fc.tuple(...keys.map(() => what));
+    const gateways = fc.constantFrom(undefined, 'fd00::2', 'fd00::3');
+    fc.assert(
+      fc.property(
+        each(
+          fc.record({
+            foreign: fc.boolean(),
+            lacks: fc.boolean(),
+            before: gateways,
+            after: gateways,
+          }),
+        ),
+        (rows) => {
+          const world = new World();
+          const wanted = (when: 'before' | 'after') =>
+            Object.fromEntries(keys.map((key, i) => [key, rows[i]?.[when]]));
+          keys.forEach((key, i) => {
+            if (!rows[i]?.foreign) return;
+            const route = { prefix: prefix(key), gateway: address('fd00::4'), device: world.eth0 };
+            world.kernel.foreignAdd({ ...route, protocol: 42 });
+          });
+          world.want(wanted('before'));
+          world.run(1000);
+          world.send(HINT);
+          const { request } = world;
+          assert.equal(request?.type, 'dump');
+          world.request = undefined;
+          const lacking = new Set(keys.filter((_, i) => rows[i]?.lacks));
+          const routes = world.kernel.routes().filter((row) => !lacking.has(row.prefix.text));
+          world.send({ type: 'dumped', attempt: request.attempt, routes });
+          world.want(wanted('after'));
+          // Should that be most of them, it is held otherwise.
+          world.send({ type: 'confirm' });
+          world.run(1000);
+          world.send(HINT);
+          world.run(1000);
+          const ours = keys.flatMap((key, i) => {
+            const gateway = rows[i]?.foreign ? undefined : rows[i]?.after;
+            return gateway === undefined ? [] : [`${key} via ${gateway} metric 1024`];
+          });
+          assert.deepEqual(world.ours(), ours);
+          const foreign = world.kernel.routes().filter(({ protocol }) => protocol === 42);
+          assert.equal(foreign.length, rows.filter((row) => row.foreign).length);
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 });
