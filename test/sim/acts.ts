@@ -29,7 +29,8 @@ export class Acts {
   /** Takes strangers' keys away, and puts the config back. */
   mend(): void {
     const { etcd, hosts } = this.#world;
-    for (const key of this.#strange) {
+    // A hostile lease may lie on a host's subnet by chance.
+    for (const key of [...this.#strange, ...hosts.map(({ key }) => key)]) {
       const entry = etcd.store.get(key);
       if (entry !== undefined && ownerOf(hosts, entry) === undefined) etcd.delete(key);
     }
