@@ -55,7 +55,12 @@ const TABLE: readonly (readonly [number, string, EtcdErrorKind, RegExp])[] = [
     'compacted',
     /has compacted the history/,
   ],
-  [8, 'etcdserver: mvcc: database space exceeded', 'no-space', /out of space .*etcdctl alarm disarm/],
+  [
+    8,
+    'etcdserver: mvcc: database space exceeded',
+    'no-space',
+    /out of space .*etcdctl alarm disarm/,
+  ],
   [11, 'etcdserver: mvcc: required revision is a future revision', 'other', /future revision/],
   [
     14,
