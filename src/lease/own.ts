@@ -10,7 +10,7 @@ import type { DepartedSubnets } from './departed.ts';
 import type { KeeperState } from './keeper.ts';
 import type { KeyPut } from './keys.ts';
 import { Known } from './known.ts';
-import { heldByDisk, withAddresses } from './ownership.ts';
+import { heldByDisk, heldUnder, triedUnder } from './ownership.ts';
 import { type Facts, type Plan, planNext } from './ownPlan.ts';
 import { Contest, earliest, OnDisk, type Pending, transactionOf } from './ownRequests.ts';
 import { heldText, subnetsOf, subnetsText } from './ownText.ts';
@@ -221,7 +221,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
 
   #hold({ reservation, here }: HoldPlan): void {
     if (this.#own === undefined) return;
-    const own = { ...withAddresses(this.#own, here), held: true, rival: undefined };
+    const own = heldUnder(this.#own, here);
     this.#own = own;
     this.#announce({ name: own.subnet, ...subnetsOf(own.subnet), ...here, reservation });
     if (!reservation) this.#wantKeeper(own.etcdLease);
@@ -257,7 +257,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #put({ condition, lease, here, contested, earlier }: PutPlan, now: number): void {
     if (this.#own === undefined) return;
     if (contested && !this.#contest.isTurn(now)) return;
-    const own = withAddresses(this.#own, here);
+    const own = triedUnder(this.#own, here);
     this.#own = own;
     if (this.#persist(own)) return;
     if (lease !== '0' && !this.#wantKeeper(lease)) return this.#ungranted();

@@ -58,7 +58,8 @@ export function ownershipOf(
   const { etcdLease, modRevision } = lease;
   const named = [lease.publicIp, lease.publicIp6].filter((address) => address !== undefined);
   const has = named.find((address) => isHere(address, here));
-  const had = named.find((address) => own.addresses.includes(address.text));
+  const written = [...own.addresses, ...(own.tried ?? [])];
+  const had = named.find((address) => written.includes(address.text));
   const matches = saysTheSame(lease, here);
   if (etcdLease === own.etcdLease) {
     if (has !== undefined || had !== undefined || named.length === 0)
@@ -72,7 +73,7 @@ export function ownershipOf(
     const owner = etcdLease === twin ? twinText(lease) : ownerText(lease);
     return { kind: 'foreign', owner, etcdLease, modRevision };
   }
-  // Addresses move between hosts. One that we never wrote proves nothing about a subnet that we did hold.
+  // Addresses move between hosts. One that our key never had proves nothing about a subnet that we did hold.
   if (has !== undefined && (!own.held || own.addresses.includes(has.text)))
     return { kind: 'adoptable', modRevision };
   const address = has ?? had;
@@ -123,12 +124,25 @@ const twinText = (lease: Lease): string =>
   `${ownerText(lease)}, which uses a copy of this host's state`;
 
 /** Equal states, equal text, whatever the order of their fields. */
-export const stateText = ({ subnet, held, etcdLease, addresses, rival }: OwnState): string =>
-  JSON.stringify([subnet, held, etcdLease, addresses, rival]);
+export const stateText = ({ subnet, held, etcdLease, addresses, tried, rival }: OwnState): string =>
+  JSON.stringify([subnet, held, etcdLease, addresses, tried, rival]);
 
-/** The state with the addresses that we are about to write, the latest last. */
-export function withAddresses(own: OwnState, { publicIp, publicIp6 }: PublicAddresses): OwnState {
-  const now = [publicIp, publicIp6].flatMap((address) => (address ? [address.text] : []));
-  const before = own.addresses.filter((text) => !now.includes(text));
-  return { ...own, addresses: [...before, ...now].slice(-ADDRESSES_MAX) };
+/** The state of a subnet that etcd shows as ours under these addresses. */
+export function heldUnder(own: OwnState, here: PublicAddresses): OwnState {
+  const { tried: _, ...rest } = own;
+  return { ...rest, addresses: withLatest(own.addresses, here), held: true, rival: undefined };
+}
+
+/** The state with the addresses that we are about to write, while our key has not had them. */
+export function triedUnder(own: OwnState, here: PublicAddresses): OwnState {
+  if (textsOf(here).every((text) => own.addresses.includes(text))) return own;
+  return { ...own, tried: withLatest(own.tried ?? [], here) };
+}
+
+const textsOf = ({ publicIp, publicIp6 }: PublicAddresses): string[] =>
+  [publicIp, publicIp6].flatMap((address) => (address ? [address.text] : []));
+
+function withLatest(before: readonly string[], here: PublicAddresses): string[] {
+  const now = textsOf(here);
+  return [...before.filter((text) => !now.includes(text)), ...now].slice(-ADDRESSES_MAX);
 }

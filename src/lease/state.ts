@@ -21,8 +21,10 @@ export interface OwnState {
   readonly held: boolean;
   /** Decimal id of the etcd lease that we chose. */
   readonly etcdLease: string;
-  /** Every public address that this host has put into a lease, the latest last. */
+  /** Every public address under which etcd has shown our key as ours, the latest last. */
   readonly addresses: readonly string[];
+  /** Those that it was about to put in, and of which etcd has not said that it did: on disk before they are in etcd. */
+  readonly tried?: readonly string[];
   /** The etcd lease under which another host was last proven to hold our subnet: never taken for ours again. */
   readonly rival: string | undefined;
 }
@@ -82,19 +84,23 @@ function parseState(text: string): { state: OwnState; writer: string | undefined
   if (version !== VERSION) return `has no version ${VERSION}`;
   if (writer !== undefined && typeof writer !== 'string') return 'has a bad machine';
   if (!isRecord(own)) return 'has no own lease';
-  const { subnet, held, etcdLease, addresses, rival } = own;
+  const { subnet, held, etcdLease, addresses, tried, rival } = own;
   const subnets = typeof subnet === 'string' ? parseSubnetName(subnet) : undefined;
   if (typeof subnet !== 'string' || subnets === undefined || subnetName(subnets) !== subnet)
     return 'names no subnet';
   if (typeof held !== 'boolean') return 'does not say whether the subnet was held';
   if (!isLeaseId(etcdLease)) return 'names no etcd lease';
   if (rival !== undefined && rival !== '0' && !isLeaseId(rival)) return 'has a bad rival';
-  if (!Array.isArray(addresses) || !addresses.every(isAddressText)) return 'has bad addresses';
-  return { state: { subnet, held, etcdLease, addresses, rival }, writer };
+  if (!areAddresses(addresses)) return 'has bad addresses';
+  if (tried !== undefined && !areAddresses(tried)) return 'has bad tried addresses';
+  return { state: { subnet, held, etcdLease, addresses, ...(tried && { tried }), rival }, writer };
 }
 
 const isLeaseId = (value: unknown): value is string =>
   typeof value === 'string' && LEASE_ID.test(value) && BigInt(value) <= LEASE_ID_MAX;
+
+const areAddresses = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every(isAddressText);
 
 const isAddressText = (value: unknown): value is string =>
   typeof value === 'string' && parseAddress(value)?.text === value;

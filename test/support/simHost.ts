@@ -202,7 +202,8 @@ export class SimHost {
   #checkWrite(lease: string | undefined): void {
     if (lease !== '0' && this.disk?.etcdLease !== lease)
       this.complaints.push(`${this.name} writes with an etcd lease that is not on its disk`);
-    if (!this.disk?.addresses.includes(this.address))
+    const { addresses = [], tried = [] } = this.disk ?? {};
+    if (![...addresses, ...tried].includes(this.address))
       this.complaints.push(`${this.name} writes an address that is not on its disk`);
   }
 
