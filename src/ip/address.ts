@@ -1,28 +1,61 @@
 /**
  * IP addresses as values: parse, print, classify. No I/O.
- * Two addresses are equal exactly if their `text` is equal.
+ * Two addresses are equal exactly if their `value` is equal, and so if their `text` is.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
 export type Family = 4 | 6;
 
-/** An address with its canonical text (IPv6 as RFC 5952 writes it). */
+/**
+ * An address with its canonical text (IPv6 as RFC 5952 writes it). The text is made each time that it is asked for:
+ * thousands of addresses are kept, and few are shown. As a key the value does, in which the families never meet.
+ */
 export type Address =
   | { readonly family: 4; readonly value: number; readonly text: string }
   | { readonly family: 6; readonly value: bigint; readonly text: string };
+
+class V4 {
+  readonly family = 4;
+  readonly value: number;
+
+  constructor(value: number) {
+    this.value = value;
+  }
+
+  get text(): string {
+    return formatV4(this.value);
+  }
+}
+
+class V6 {
+  readonly family = 6;
+  readonly value: bigint;
+
+  constructor(value: bigint) {
+    this.value = value;
+  }
+
+  get text(): string {
+    return formatV6(this.value);
+  }
+}
 
 /** The bits of an address of `family`. */
 export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128);
 
 /** The IPv4 address of an unsigned 32-bit number. */
 export function v4(value: number): Address {
-  const text = `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
-  return { family: 4, value: value >>> 0, text };
+  return new V4(value >>> 0);
 }
 
 /** The IPv6 address of an unsigned 128-bit number. */
 export function v6(value: bigint): Address {
-  return { family: 6, value, text: formatV6(value) };
+  return new V6(value);
+}
+
+/** Whether both are the same address, or both undefined. A number equals no bigint, so the families need no look. */
+export function sameAddress(a: Address | undefined, b: Address | undefined): boolean {
+  return a?.value === b?.value;
 }
 
 /** Reads an address in its usual text forms; undefined for anything else, zones (`%eth0`) included. */
@@ -68,8 +101,12 @@ function parseV6(text: string): bigint {
   );
 }
 
+function formatV4(value: number): string {
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
 function formatV6(value: bigint): string {
-  if (value >> 32n === 0xffffn) return `::ffff:${v4(Number(value & 0xffffffffn)).text}`;
+  if (value >> 32n === 0xffffn) return `::ffff:${formatV4(Number(value & 0xffffffffn))}`;
   const groups: number[] = [];
   for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(Number((value >> shift) & 0xffffn));
   const zeros = longestZeroRun(groups);

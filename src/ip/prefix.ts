@@ -2,13 +2,30 @@
  * IP prefixes as values: parse, print, contain, overlap, step. No I/O.
  * Two prefixes are equal exactly if their `text` is equal.
  */
-import { type Address, bitsOf, type Family, parseAddress, v4, v6 } from './address.ts';
+import { type Address, bitsOf, type Family, parseAddress, sameAddress, v4, v6 } from './address.ts';
 
 /** A prefix without host bits, and its canonical text `address/length`. */
 export interface Prefix {
   readonly address: Address;
   readonly length: number;
   readonly text: string;
+}
+
+/** Its text is made when it is first asked for, and then kept: it is what prefixes are found by. */
+class Masked {
+  readonly address: Address;
+  readonly length: number;
+  #text: string | undefined;
+
+  constructor(address: Address, length: number) {
+    this.address = address;
+    this.length = length;
+  }
+
+  get text(): string {
+    this.#text ??= `${this.address.text}/${this.length}`;
+    return this.#text;
+  }
 }
 
 const LENGTH = /^(0|[1-9]\d{0,2})$/;
@@ -20,8 +37,7 @@ export function prefixOf(address: Address, length: number): Prefix {
       `prefix length ${length} of ${address.text} is not within 0 to ${bitsOf(address.family)}`,
     );
   }
-  const base = masked(address, length);
-  return { address: base, length, text: `${base.text}/${length}` };
+  return new Masked(masked(address, length), length);
 }
 
 function masked(address: Address, length: number): Address {
@@ -31,7 +47,8 @@ function masked(address: Address, length: number): Address {
     return base === address.value ? address : v4(base);
   }
   const host = BigInt(128 - length);
-  return v6((address.value >> host) << host);
+  const base = (address.value >> host) << host;
+  return base === address.value ? address : v6(base);
 }
 
 /** Reads `address/length`, host bits allowed; undefined for anything else. */
@@ -50,7 +67,7 @@ export function parseInterfaceAddress(
 /** Reads `address/length`; undefined for anything else, also where host bits are set. */
 export function parsePrefix(text: string): Prefix | undefined {
   const parsed = parseInterfaceAddress(text);
-  return parsed?.address.text === parsed?.prefix.address.text ? parsed?.prefix : undefined;
+  return sameAddress(parsed?.address, parsed?.prefix.address) ? parsed?.prefix : undefined;
 }
 
 /** Whether `prefix` holds `address`; false across families. */

@@ -99,7 +99,7 @@ export function readLease(name: string, entry: StoredKey): ReadLease {
   if (canonical !== name) return malformed(`should be named ${canonical}`);
   const attributes = readAttributes(entry.value);
   if (typeof attributes === 'string') return malformed(attributes);
-  return { kind: 'lease', lease: { name: canonical, ...subnets, ...attributes, ...place } };
+  return { kind: 'lease', lease: { name, ...subnets, ...attributes, ...place } };
 }
 
 type Attributes = PublicAddresses & { readonly backendType: string };
@@ -138,6 +138,6 @@ function readAddress(family: Family, content: unknown): Address | undefined | st
   return isZero(address) ? undefined : address;
 }
 
-const isZero = (address: Address): boolean => address.text === NO_ADDRESS || address.text === '::';
+const isZero = (address: Address): boolean => address.value === 0 || address.value === 0n;
 
 const shownJson = (content: unknown): string => printable(JSON.stringify(content));

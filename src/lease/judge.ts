@@ -12,6 +12,7 @@ import {
   lastAddress,
   overlaps,
   type Prefix,
+  sameAddress,
 } from '../ip/index.ts';
 import type { Subnets } from './codec.ts';
 import { BACKEND_TYPE, type Lease, type Surroundings } from './types.ts';
@@ -147,7 +148,7 @@ function brokenGateway(
   if (gateway === undefined) return undefined;
   const is = (what: string): string => `has gateway ${gateway.text}, which is ${what}`;
   if (!isUnicast(gateway)) return is(nonUnicast(gateway));
-  if (surroundings.localAddresses.some((local) => local.text === gateway.text))
+  if (surroundings.localAddresses.some((local) => sameAddress(local, gateway)))
     return is(
       `this host's own address${own === undefined ? '' : `: it is left as it is, for this host's key is ${own.name}`}`,
     );

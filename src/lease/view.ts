@@ -2,6 +2,7 @@
  * All lease keys of the cluster as last told: each key parsed once, where it arrives.
  * A snapshot is compared with what is known, so consumers see only what really changed.
  */
+import { sameAddress } from '../ip/index.ts';
 import { type ReadLease, readLease } from './codec.ts';
 import type { KeyEvent, StoredKey } from './keys.ts';
 import { printable } from './printable.ts';
@@ -102,7 +103,7 @@ function sameRead(a: ReadLease, b: ReadLease): boolean {
     x.createRevision === y.createRevision &&
     x.etcdLease === y.etcdLease &&
     x.backendType === y.backendType &&
-    x.publicIp?.text === y.publicIp?.text &&
-    x.publicIp6?.text === y.publicIp6?.text
+    sameAddress(x.publicIp, y.publicIp) &&
+    sameAddress(x.publicIp6, y.publicIp6)
   );
 }

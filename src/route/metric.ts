@@ -3,7 +3,7 @@
  * metric for all an added route is compared with every gateway there is: 20 us at 1,000 gateways, 210 us at 16,000, 3 to
  * 5 us with a metric per gateway. Metrics decide nothing here: each prefix has one route. docs/decisions/012.
  */
-import type { Address, Prefix } from '../ip/index.ts';
+import { type Address, type Prefix, sameAddress } from '../ip/index.ts';
 import type { KernelRoute } from './types.ts';
 
 /** auto: by the number of gateways. 0: metric 0 for all. spread: a metric per gateway, however few. */
@@ -41,7 +41,7 @@ export class RouteMetrics implements MetricPolicy {
   readonly #levels: readonly MetricLevel[];
   readonly #least: number;
   /** How many prefixes each IPv4 gateway has. */
-  readonly #uses = new Map<string, number>();
+  readonly #uses = new Map<number, number>();
   /** Levels reached: 0 for metric 0. */
   #level: number;
 
@@ -75,13 +75,13 @@ export class RouteMetrics implements MetricPolicy {
   }
 
   moved(before: Address | undefined, now: Address | undefined): void {
-    if (before?.text === now?.text) return;
+    if (sameAddress(before, now)) return;
     if (before?.family === 4) {
-      const uses = (this.#uses.get(before.text) ?? 0) - 1;
-      if (uses > 0) this.#uses.set(before.text, uses);
-      else this.#uses.delete(before.text);
+      const uses = (this.#uses.get(before.value) ?? 0) - 1;
+      if (uses > 0) this.#uses.set(before.value, uses);
+      else this.#uses.delete(before.value);
     }
-    if (now?.family === 4) this.#uses.set(now.text, (this.#uses.get(now.text) ?? 0) + 1);
+    if (now?.family === 4) this.#uses.set(now.value, (this.#uses.get(now.value) ?? 0) + 1);
   }
 
   turn(mayFall = true): boolean {

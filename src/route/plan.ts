@@ -4,7 +4,7 @@
  * only once it is known to stand is the old one deleted. No plan replaces a route, and none deletes another owner's,
  * save a `proto boot` route that says what ours says while ours stands.
  */
-import type { Prefix } from '../ip/index.ts';
+import { type Prefix, sameAddress } from '../ip/index.ts';
 import {
   type KernelRoute,
   PROTOCOL_BOOT,
@@ -159,11 +159,11 @@ function saysSame(wish: Route, row: KernelRoute): boolean {
 }
 
 function saysAll(wish: Route, row: KernelRoute): boolean {
-  return saysSame(wish, row) && wish.source?.text === row.source?.text;
+  return saysSame(wish, row) && sameAddress(wish.source, row.source);
 }
 
 function sameNexthop(wish: Route, row: KernelRoute): boolean {
-  return row.device === wish.device && row.gateway?.text === wish.gateway.text;
+  return row.device === wish.device && sameAddress(row.gateway, wish.gateway);
 }
 
 /** The row as an exact delete names it. */

@@ -1,9 +1,10 @@
 /** Rows of the kernel's table, and wishes, compared field by field. */
+import { sameAddress } from '../ip/index.ts';
 import { type KernelRoute, type Route, TYPE_UNICAST } from './types.ts';
 
 export function sameWish(a: Route | undefined, b: Route | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  if (a.gateway.text !== b.gateway.text || a.source?.text !== b.source?.text) return false;
+  if (!sameAddress(a.gateway, b.gateway) || !sameAddress(a.source, b.source)) return false;
   return a.device === b.device && a.metric === b.metric;
 }
 
@@ -22,14 +23,14 @@ export function sameRows(a: readonly KernelRoute[], b: readonly KernelRoute[]): 
 
 export function sameRow(a: KernelRoute, b: KernelRoute): boolean {
   return (
-    a.gateway?.text === b.gateway?.text &&
+    sameAddress(a.gateway, b.gateway) &&
     a.device === b.device &&
     a.metric === b.metric &&
     a.protocol === b.protocol &&
     a.table === b.table &&
     a.type === b.type &&
     a.tos === b.tos &&
-    a.source?.text === b.source?.text &&
+    sameAddress(a.source, b.source) &&
     a.linkDown === b.linkDown &&
     a.more === b.more
   );

@@ -6,6 +6,8 @@ import {
   parseAddress,
   parseInterfaceAddress,
   prefixOf,
+  v4,
+  v6,
 } from '../../ip/index.ts';
 import { type KernelRoute, PROTOCOL_BOOT, RouteDriverError, TYPE_UNICAST } from '../types.ts';
 import { distinctKeys, hasMore, hopHasMore } from './extras.ts';

@@ -2,7 +2,7 @@
  * The packed records in which operations, filters and routes cross to and from the addon.
  * The layout is described once, in native/rtnetlink/src/record.rs; `ABI` there and here change together.
  */
-import { type Address, type Prefix, v4, v6 } from '../../ip/index.ts';
+import { type Address, prefixOf, v4, v6 } from '../../ip/index.ts';
 import type { DumpFilter, KernelRoute, Route, RouteOp } from '../types.ts';
 
 /** The layouts' and functions' number: an addon with another one is not used. */
@@ -72,7 +72,7 @@ export function decodeRoute(view: DataView, at: number): KernelRoute {
   const flags = view.getUint8(at + 1);
   const isV6 = (flags & FLAG_V6) !== 0;
   return {
-    prefix: decodePrefix(getAddress(view, at + 20, isV6), view.getUint8(at + 2)),
+    prefix: prefixOf(getAddress(view, at + 20, isV6), view.getUint8(at + 2)),
     gateway:
       (flags & FLAG_GATEWAY) === 0
         ? undefined
@@ -87,11 +87,6 @@ export function decodeRoute(view: DataView, at: number): KernelRoute {
     linkDown: (flags & FLAG_LINK_DOWN) !== 0,
     more: (flags & FLAG_MORE) !== 0,
   };
-}
-
-/** The kernel keeps no host bits, so nothing is masked: prefixOf would build each address twice. */
-function decodePrefix(address: Address, length: number): Prefix {
-  return { address, length, text: `${address.text}/${length}` };
 }
 
 export function putAddress(view: DataView, at: number, address: Address): void {
