@@ -3,7 +3,7 @@
  * The result depends on the leases alone, not on the order in which they were heard of: of two that cannot both
  * be believed, the one created first is (etcd's create revision), and the other one waits for it to go.
  */
-import { type Prefix, prefixOf } from '../ip/index.ts';
+import { type Address, type Prefix, prefixOf, sameAddress } from '../ip/index.ts';
 import type { Malformed } from './codec.ts';
 import { type JudgeContext, judge, type Peer, type Verdict, warningsFor } from './judge.ts';
 import type { Lease } from './types.ts';
@@ -35,37 +35,38 @@ export interface BookChanges {
 
 type Believed = Extract<Verdict, { kind: 'believed' }>;
 
-interface Asked {
+/** The first address of a subnet. All subnets of a family have one length, so that it tells which one it is. */
+type First = Address['value'];
+
+interface Holder {
   readonly peer: Peer;
-  /** The text of the subnet that its gateway would lie in. */
-  readonly around: string;
+  readonly contender: Contender;
 }
 
 /** A lease that is fine by itself, and so contends with others. */
 interface Contender {
   readonly lease: Lease;
   readonly verdict: Believed;
-  readonly asks: readonly Asked[];
   /** The older believed lease that stands in its way; undefined: it is believed itself. */
   blocker: Contender | undefined;
-  /** Those whose `blocker` this is. */
-  readonly blocks: Set<Contender>;
+  /** Those whose `blocker` this is; undefined: there was none yet, as with nearly all. */
+  blocks: Set<Contender> | undefined;
 }
 
 interface Kept {
   readonly source: Lease | Malformed;
   status: PeerStatus;
+  contender: Contender | undefined;
 }
 
 export class PeerBook {
   #context: JudgeContext | undefined;
   readonly #kept = new Map<string, Kept>();
-  readonly #contenders = new Map<string, Contender>();
-  /** Believed leases by the text of their prefix; all prefixes of a family have one length. */
-  readonly #holders = new Map<string, { peer: Peer; contender: Contender }>();
+  /** Believed leases by their subnet. */
+  readonly #holders = new Map<First, Holder>();
   /** Believed leases by the subnet that their gateway would lie in. */
-  readonly #gateways = new Map<string, Set<Contender>>();
-  #routesBefore = new Map<string, { prefix: Prefix; before: string | undefined }>();
+  readonly #gateways = new Map<First, Set<Contender>>();
+  #routesBefore = new Map<string, PeerRouteChange>();
   #statusBefore = new Map<string, PeerStatus | undefined>();
 
   /** The status of every lease, by name. */
@@ -98,7 +99,6 @@ export class PeerBook {
   setContext(context: JudgeContext): BookChanges {
     for (const name of this.#kept.keys()) this.#remember(name);
     for (const { peer } of this.#holders.values()) this.#touch(peer);
-    this.#contenders.clear();
     this.#holders.clear();
     this.#gateways.clear();
     this.#context = context;
@@ -109,7 +109,7 @@ export class PeerBook {
   }
 
   #keep(name: string, source: Lease | Malformed): void {
-    const kept: Kept = { source, status: { kind: 'unjudged' } };
+    const kept: Kept = { source, status: { kind: 'unjudged' }, contender: undefined };
     this.#kept.set(name, kept);
     if ('reason' in source) {
       kept.status = { kind: 'malformed', reason: source.reason };
@@ -120,20 +120,20 @@ export class PeerBook {
       const contender: Contender = {
         lease: source,
         verdict,
-        asks: verdict.peers.map((peer) => ({ peer, around: gatewayKey(peer) })),
         blocker: undefined,
-        blocks: new Set(),
+        blocks: undefined,
       };
-      this.#contenders.set(name, contender);
+      kept.contender = contender;
       this.#settle([contender]);
     }
   }
 
   #drop(name: string): void {
-    const contender = this.#contenders.get(name);
-    if (contender === undefined) return;
-    this.#contenders.delete(name);
-    if (contender.blocker !== undefined) contender.blocker.blocks.delete(contender);
+    const kept = this.#kept.get(name);
+    const contender = kept?.contender;
+    if (kept === undefined || contender === undefined) return;
+    kept.contender = undefined;
+    if (contender.blocker !== undefined) contender.blocker.blocks?.delete(contender);
     else this.#settle(this.#leave(contender));
   }
 
@@ -172,18 +172,19 @@ export class PeerBook {
     const older = 'overlaps an older lease of the same subnet,';
     const holds = 'holds the gateway of the older lease';
     const held = 'has its gateway inside the subnet of the older lease';
-    for (const { peer, around } of self.asks) {
-      add(this.#holders.get(peer.prefix.text)?.contender, older, older);
-      for (const rival of this.#gateways.get(peer.prefix.text) ?? []) add(rival, holds, held);
-      add(this.#holders.get(around)?.contender, held, holds);
+    for (const peer of self.verdict.peers) {
+      add(this.#holders.get(firstOf(peer))?.contender, older, older);
+      for (const rival of this.#gateways.get(firstOf(peer)) ?? []) add(rival, holds, held);
+      add(this.#holders.get(aroundGateway(peer))?.contender, held, holds);
     }
     return [...rivals.values()];
   }
 
   #enter(contender: Contender): void {
-    for (const { peer, around } of contender.asks) {
+    for (const peer of contender.verdict.peers) {
+      const around = aroundGateway(peer);
       this.#touch(peer);
-      this.#holders.set(peer.prefix.text, { peer, contender });
+      this.#holders.set(firstOf(peer), { peer, contender });
       const inside = this.#gateways.get(around);
       if (inside === undefined) this.#gateways.set(around, new Set([contender]));
       else inside.add(contender);
@@ -193,21 +194,23 @@ export class PeerBook {
 
   /** Takes a believed lease out and returns those that it stood in the way of. */
   #leave(contender: Contender): Contender[] {
-    for (const { peer, around } of contender.asks) {
+    for (const peer of contender.verdict.peers) {
+      const around = aroundGateway(peer);
       this.#touch(peer);
-      this.#holders.delete(peer.prefix.text);
+      this.#holders.delete(firstOf(peer));
       const inside = this.#gateways.get(around);
       inside?.delete(contender);
       if (inside?.size === 0) this.#gateways.delete(around);
     }
-    const freed = [...contender.blocks];
-    contender.blocks.clear();
+    const freed = [...(contender.blocks ?? [])];
+    contender.blocks = undefined;
     for (const one of freed) one.blocker = undefined;
     return freed;
   }
 
   #block(contender: Contender, blocker: Contender, why: string): void {
     contender.blocker = blocker;
+    blocker.blocks ??= new Set();
     blocker.blocks.add(contender);
     const reason = `lease ${contender.lease.name} ${why} ${blocker.lease.name}`;
     this.#setStatus(contender, { kind: 'refused', reason });
@@ -224,17 +227,23 @@ export class PeerBook {
     if (!this.#statusBefore.has(name)) this.#statusBefore.set(name, this.#kept.get(name)?.status);
   }
 
-  #touch({ prefix }: Peer): void {
+  #touch(peer: Peer): void {
+    const { prefix } = peer;
     if (this.#routesBefore.has(prefix.text)) return;
-    const before = this.#holders.get(prefix.text)?.peer.gateway.text;
-    this.#routesBefore.set(prefix.text, { prefix, before });
+    this.#routesBefore.set(prefix.text, { prefix, gateway: this.#gatewayOf(peer) });
+  }
+
+  /** Where the prefix is routed to now. Under another config the same address may have begun a subnet of another length. */
+  #gatewayOf(route: Pick<Peer, 'prefix'>): Address | undefined {
+    const peer = this.#holders.get(firstOf(route))?.peer;
+    return peer?.prefix.length === route.prefix.length ? peer.gateway : undefined;
   }
 
   #changes(): BookChanges {
     const routes: PeerRouteChange[] = [];
-    for (const { prefix, before } of this.#routesBefore.values()) {
-      const gateway = this.#holders.get(prefix.text)?.peer.gateway;
-      if (gateway?.text !== before) routes.push({ prefix, gateway });
+    for (const before of this.#routesBefore.values()) {
+      const gateway = this.#gatewayOf(before);
+      if (!sameAddress(gateway, before.gateway)) routes.push({ prefix: before.prefix, gateway });
     }
     const statuses: PeerStatusChange[] = [];
     for (const [name, before] of this.#statusBefore) {
@@ -253,7 +262,10 @@ function byAge(a: Lease | Malformed, b: Lease | Malformed): number {
   return a.createRevision - b.createRevision || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 }
 
-const gatewayKey = ({ prefix, gateway }: Peer): string => prefixOf(gateway, prefix.length).text;
+const firstOf = ({ prefix }: Pick<Peer, 'prefix'>): First => prefix.address.value;
+
+const aroundGateway = ({ prefix, gateway }: Peer): First =>
+  prefixOf(gateway, prefix.length).address.value;
 
 function statusText(status: PeerStatus | undefined): string {
   if (status === undefined) return '';
