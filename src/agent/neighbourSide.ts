@@ -3,7 +3,7 @@
  * answer, and what to set where the kernel's table is too small and entries cannot be kept.
  */
 import { type Send, sentenceOf } from '../core/index.ts';
-import type { Address, Prefix } from '../ip/index.ts';
+import { type Address, type Prefix, sameAddress } from '../ip/index.ts';
 import {
   type KeeperInput,
   NeighbourKeeper,
@@ -32,7 +32,8 @@ export interface NeighbourSideOptions {
 
 interface Gateway {
   readonly address: Address;
-  readonly prefixes: Set<string>;
+  /** Nearly always one. */
+  prefixes: readonly string[];
   outcome: Reachability;
   /** That it does not answer has been said, and not yet that it does again. */
   saidDead: boolean;
@@ -45,7 +46,7 @@ interface Want {
 
 const newGateway = (address: Address): Gateway => ({
   address,
-  prefixes: new Set(),
+  prefixes: [],
   outcome: 'unknown',
   saidDead: false,
 });
@@ -56,7 +57,7 @@ export class NeighbourSide {
   readonly #health: Health;
   readonly #crowd: Crowd;
   readonly #send: Send<KeeperInput> | undefined;
-  readonly #gateways = new Map<string, Gateway>();
+  readonly #gateways = new Map<Address['value'], Gateway>();
   readonly #gatewayOf = new Map<string, Gateway>();
   #device: number;
   #kept = false;
@@ -89,7 +90,7 @@ export class NeighbourSide {
     const wants: Want[] = [];
     for (const { prefix, gateway } of changes) {
       const before = this.#gatewayOf.get(prefix.text);
-      if (before?.address.text === gateway?.text) continue;
+      if (sameAddress(before?.address, gateway)) continue;
       if (before !== undefined) wants.push(...this.#leave(before, prefix.text));
       if (gateway !== undefined) wants.push(...this.#join(gateway, prefix.text));
     }
@@ -118,21 +119,21 @@ export class NeighbourSide {
   }
 
   #join(address: Address, prefix: string): Want[] {
-    const known = this.#gateways.get(address.text);
+    const known = this.#gateways.get(address.value);
     const gateway = known ?? newGateway(address);
-    if (known === undefined) this.#gateways.set(address.text, gateway);
-    gateway.prefixes.add(prefix);
+    if (known === undefined) this.#gateways.set(address.value, gateway);
+    gateway.prefixes = [...gateway.prefixes, prefix];
     this.#gatewayOf.set(prefix, gateway);
     if (gateway.outcome === 'failed') this.#options.onSilent(prefix, true);
     return known === undefined ? [{ address, wanted: true }] : [];
   }
 
   #leave(gateway: Gateway, prefix: string): Want[] {
-    gateway.prefixes.delete(prefix);
+    gateway.prefixes = gateway.prefixes.filter((other) => other !== prefix);
     this.#gatewayOf.delete(prefix);
     if (gateway.outcome === 'failed') this.#options.onSilent(prefix, false);
-    if (gateway.prefixes.size > 0) return [];
-    this.#gateways.delete(gateway.address.text);
+    if (gateway.prefixes.length > 0) return [];
+    this.#gateways.delete(gateway.address.value);
     return [{ address: gateway.address, wanted: false }];
   }
 
@@ -155,7 +156,7 @@ export class NeighbourSide {
       else this.#health.set({ code: ENTRIES, sentence, blocking: false });
     } else {
       for (const { neighbour, outcome } of report.changes) {
-        const gateway = this.#gateways.get(neighbour.address.text);
+        const gateway = this.#gateways.get(neighbour.address.value);
         if (gateway !== undefined && neighbour.device === this.#device)
           this.#learn(gateway, outcome);
       }
@@ -171,7 +172,7 @@ export class NeighbourSide {
     const who = `neighbour ${address.text}`;
     if (outcome === 'failed' && !gateway.saidDead) {
       gateway.saidDead = true;
-      const what = `${who} does not answer on the link: ${[...prefixes].join(', ')} has a route, but nobody is there`;
+      const what = `${who} does not answer on the link: ${prefixes.join(', ')} has a route, but nobody is there`;
       this.#crowd.say('warn', what, 'neighbours do not answer');
     } else if (outcome === 'reachable' && gateway.saidDead) {
       gateway.saidDead = false;

@@ -1,11 +1,11 @@
 /** The two views of the neighbour entries, wanted and actual, and what is to be done about an address. */
+import { ByNeighbour } from './byNeighbour.ts';
 import {
   type KernelNeighbour,
   type Neighbour,
   type NeighbourOp,
   type NeighbourView,
   NUD,
-  neighbourText,
 } from './types.ts';
 
 export interface Around {
@@ -17,26 +17,32 @@ export interface Around {
 
 export class Entries {
   readonly #protocol: number;
-  readonly #wanted = new Map<string, Neighbour>();
+  readonly #wanted = new ByNeighbour<Neighbour>();
   /** What the last dump showed, and what was written since. */
-  #actual = new Map<string, KernelNeighbour>();
+  readonly #actual = new ByNeighbour<KernelNeighbour>();
   #live: ReadonlySet<number> = new Set();
 
   constructor(protocol: number) {
     this.#protocol = protocol;
   }
 
-  get wanted(): ReadonlyMap<string, Neighbour> {
-    return this.#wanted;
+  get wanted(): Iterable<Neighbour> {
+    return this.#wanted.values();
   }
 
   get ours(): KernelNeighbour[] {
     return [...this.#actual.values()].filter((entry) => this.#isOurs(entry));
   }
 
+  /** Whether the kernel keeps entries resolved, as ours show it: one before 5.16 takes the flags and forgets them. */
+  get managing(): boolean | undefined {
+    const { ours } = this;
+    return ours.length === 0 ? undefined : ours.some(({ managed }) => managed);
+  }
+
   /** Devices of what is wanted. */
   get devices(): number[] {
-    return [...new Set(Array.from(this.#wanted.values(), ({ device }) => device))];
+    return this.#wanted.devices;
   }
 
   isLive(device: number): boolean {
@@ -45,44 +51,42 @@ export class Entries {
 
   /** Returns whether that is news. */
   want(neighbour: Neighbour, wanted: boolean): boolean {
-    const key = neighbourText(neighbour);
-    if (this.#wanted.has(key) === wanted) return false;
-    if (wanted) this.#wanted.set(key, neighbour);
-    else this.#wanted.delete(key);
+    if (this.#wanted.has(neighbour) === wanted) return false;
+    if (wanted) this.#wanted.set(neighbour, neighbour);
+    else this.#wanted.delete(neighbour);
     return true;
   }
 
   see({ live, neighbours }: NeighbourView): void {
-    const actual = new Map<string, KernelNeighbour>();
-    for (const entry of neighbours) actual.set(neighbourText(entry), entry);
-    this.#actual = actual;
+    // In place: most are as they were, and there may be thousands each ten seconds.
+    for (const entry of neighbours) this.#actual.set(entry, entry);
+    if (this.#actual.size > neighbours.length) {
+      const seen = new Set(neighbours);
+      for (const entry of [...this.#actual.values()])
+        if (!seen.has(entry)) this.#actual.delete(entry);
+    }
     this.#live = new Set(live);
   }
 
   /** The state of what is wanted; undefined where there is no entry, or no carrier that could bring an answer. */
-  stateOf(key: string, { device }: Neighbour): number | undefined {
-    return this.#live.has(device) ? this.#actual.get(key)?.state : undefined;
+  stateOf(neighbour: Neighbour): number | undefined {
+    return this.#live.has(neighbour.device) ? this.#actual.get(neighbour)?.state : undefined;
   }
 
   done({ kind, neighbour, protocol }: NeighbourOp): void {
-    const key = neighbourText(neighbour);
-    if (kind === 'delete') this.#actual.delete(key);
+    if (kind === 'delete') this.#actual.delete(neighbour);
     else {
-      const state = this.#actual.get(key)?.state ?? NUD.incomplete;
-      this.#actual.set(key, { ...neighbour, state, protocol, learned: true, managed: true });
+      const state = this.#actual.get(neighbour)?.state ?? NUD.incomplete;
+      this.#actual.set(neighbour, { ...neighbour, state, protocol, learned: true, managed: true });
     }
   }
 
-  judge(
-    key: string,
-    { device }: Neighbour,
-    { active, complete }: Around,
-  ): NeighbourOp['kind'] | undefined {
-    const entry = this.#actual.get(key);
-    if (!active || !this.#wanted.has(key)) {
+  judge(neighbour: Neighbour, { active, complete }: Around): NeighbourOp['kind'] | undefined {
+    const entry = this.#actual.get(neighbour);
+    if (!active || !this.#wanted.has(neighbour)) {
       return complete && entry !== undefined && this.#isOurs(entry) ? 'delete' : undefined;
     }
-    if (!this.#live.has(device)) return undefined;
+    if (!this.#live.has(neighbour.device)) return undefined;
     if (entry === undefined) return 'add';
     if (this.#isOurs(entry)) return entry.managed ? undefined : 'adopt';
     return isKernels(entry) ? 'adopt' : undefined;

@@ -5,6 +5,7 @@
 import { backoffMs, type Core, type TimerInput } from '../../core/index.ts';
 import { DumpPace } from '../pace.ts';
 import type { ApplyResult } from '../types.ts';
+import { ByNeighbour } from './byNeighbour.ts';
 import { Entries } from './entries.ts';
 import type {
   KeeperInput,
@@ -16,7 +17,7 @@ import type {
 } from './keeperTypes.ts';
 import { Need } from './need.ts';
 import { Reach } from './reach.ts';
-import { type Neighbour, type NeighbourOp, type NeighbourView, neighbourText } from './types.ts';
+import type { Neighbour, NeighbourOp, NeighbourView } from './types.ts';
 
 /** Each new entry is a broadcast: so many at a time, so far apart. */
 const BATCH_MAX = 500;
@@ -45,7 +46,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
   readonly #reach = new Reach();
   readonly #pace = new DumpPace();
   /** What may have to be written. */
-  readonly #looks = new Map<string, Neighbour>();
+  readonly #looks = new ByNeighbour<Neighbour>();
   #support: Support = { kind: 'untried' };
   #complete = false;
   #status: NeighbourStatus = { kind: 'idle' };
@@ -144,12 +145,11 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
   #want(changes: readonly NeighbourChange[], now: number): void {
     for (const { neighbour, wanted } of changes) {
       if (!this.#entries.want(neighbour, wanted)) continue;
-      const key = neighbourText(neighbour);
       this.#need.add(neighbour.address.family, wanted ? 1 : -1);
-      if (!wanted) this.#reach.forget(key);
+      if (!wanted) this.#reach.forget(neighbour);
       if (!this.#active) continue;
       // A device that no dump has shown yet, or an entry that is to go, wants a look at the kernel first.
-      if (wanted && this.#entries.isLive(neighbour.device)) this.#looks.set(key, neighbour);
+      if (wanted && this.#entries.isLive(neighbour.device)) this.#looks.set(neighbour, neighbour);
       else this.#ask(now);
     }
   }
@@ -158,30 +158,32 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
     this.#worked();
     this.#entries.see(view);
     this.#seenAt = now;
-    this.#learnSupport();
+    if (this.#support.kind === 'untried') this.#learnSupport(this.#entries.managing);
     this.#looks.clear();
-    for (const entry of this.#entries.ours) this.#looks.set(neighbourText(entry), entry);
+    this.#look(this.#entries.ours);
     if (!this.#active) return;
     this.#pollAt = now < this.#failedAt ? this.#failedAt : now + POLL_MS;
-    for (const [key, neighbour] of this.#entries.wanted) this.#looks.set(key, neighbour);
-    this.#observe((key, neighbour) => this.#entries.stateOf(key, neighbour), now);
+    this.#look(this.#entries.wanted);
+    this.#observe((neighbour) => this.#entries.stateOf(neighbour), now);
   }
 
-  /** A kernel before 5.16 takes the flags and forgets them. */
-  #learnSupport(): void {
-    if (this.#support.kind !== 'untried') return;
-    const { ours } = this.#entries;
-    if (ours.some((entry) => entry.managed)) this.#support = { kind: 'works' };
-    else if (ours.length > 0) {
-      const reason = 'the kernel does not keep neighbour entries resolved (Linux 5.16 does)';
-      this.#support = { kind: 'none', reason };
-    }
+  /** Notes those that have to be written, few among thousands. Whatever else makes one so asks for a dump. */
+  #look(neighbours: Iterable<Neighbour>): void {
+    const around = { active: this.#active, complete: this.#complete };
+    for (const neighbour of neighbours)
+      if (this.#entries.judge(neighbour, around)) this.#looks.set(neighbour, neighbour);
   }
 
-  #observe(stateOf: (key: string, neighbour: Neighbour) => number | undefined, now: number): void {
+  #learnSupport(managing: boolean | undefined): void {
+    if (managing === undefined) return;
+    const reason = 'the kernel does not keep neighbour entries resolved (Linux 5.16 does)';
+    this.#support = managing ? { kind: 'works' } : { kind: 'none', reason };
+  }
+
+  #observe(stateOf: (neighbour: Neighbour) => number | undefined, now: number): void {
     const changes: ReachabilityChange[] = [];
-    for (const [key, neighbour] of this.#entries.wanted) {
-      const outcome = this.#reach.observe(key, stateOf(key, neighbour), now);
+    for (const neighbour of this.#entries.wanted) {
+      const outcome = this.#reach.observe(neighbour, stateOf(neighbour), now);
       if (outcome !== undefined) changes.push({ neighbour, outcome });
     }
     if (changes.length > 0) this.#out.push({ type: 'reached', changes });
@@ -282,10 +284,10 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
     const max = this.#support.kind === 'untried' ? 1 : BATCH_MAX;
     const around = { active: this.#active, complete: this.#complete };
     const ops: NeighbourOp[] = [];
-    for (const [key, neighbour] of this.#looks) {
+    for (const neighbour of this.#looks.values()) {
       if (ops.length === max) break;
-      this.#looks.delete(key);
-      const kind = this.#entries.judge(key, neighbour, around);
+      this.#looks.delete(neighbour);
+      const kind = this.#entries.judge(neighbour, around);
       if (kind === undefined) continue;
       if (kind !== 'add' && now - this.#seenAt > FRESH_MS) this.#ask(now);
       else ops.push({ kind, neighbour, protocol: this.#options.protocol });

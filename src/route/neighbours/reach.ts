@@ -2,8 +2,9 @@
  * Who answers on the link, from the states that dumps show now and then. A change is told at once; one that follows an
  * earlier one soon must have lasted first, the longer the more often it changed.
  */
+import { ByNeighbour } from './byNeighbour.ts';
 import type { Reachability } from './keeperTypes.ts';
-import { NUD } from './types.ts';
+import { type Neighbour, NUD } from './types.ts';
 
 /** Three probes a second apart: an entry that is still open after that is that of nobody. */
 const OPEN_MS = 4_000;
@@ -24,16 +25,16 @@ interface Track {
 }
 
 export class Reach {
-  readonly #tracks = new Map<string, Track>();
+  readonly #tracks = new ByNeighbour<Track>();
 
-  forget(key: string): void {
-    this.#tracks.delete(key);
+  forget(neighbour: Neighbour): void {
+    this.#tracks.delete(neighbour);
   }
 
   /** Takes the state (NUD_*) that a dump shows, undefined for no entry; returns the outcome that is to be told. */
-  observe(key: string, state: number | undefined, now: number): Reachability | undefined {
-    const track = this.#tracks.get(key) ?? newTrack(now);
-    this.#tracks.set(key, track);
+  observe(neighbour: Neighbour, state: number | undefined, now: number): Reachability | undefined {
+    const track = this.#tracks.get(neighbour) ?? newTrack(now);
+    this.#tracks.set(neighbour, track);
     const seen = outcomeOf(track, state, now);
     if (seen !== track.seen) {
       if (now - track.seenSince > CALM_MS) track.quietMs = 0;

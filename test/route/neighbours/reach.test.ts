@@ -1,8 +1,11 @@
 /** What the states of an entry, seen now and then, say about a neighbour. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { v4 } from '../../../src/ip/index.ts';
 import { Reach } from '../../../src/route/neighbours/reach.ts';
 import { NUD } from '../../../src/route/neighbours/types.ts';
+
+const NEIGHBOUR = { address: v4(1), device: 2 };
 
 type State = keyof typeof NUD | 'missing';
 
@@ -11,7 +14,7 @@ function told(states: readonly State[], everyMs = 10_000): string[] {
   const reach = new Reach();
   return states.flatMap((state, index) => {
     const nud = state === 'missing' ? undefined : NUD[state];
-    return reach.observe('a', nud, index * everyMs) ?? [];
+    return reach.observe(NEIGHBOUR, nud, index * everyMs) ?? [];
   });
 }
 
