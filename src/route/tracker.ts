@@ -232,6 +232,8 @@ export class Tracker {
       if (before.length < 2 && first === dumped) return false;
       if (before.length === 1 && first && dumped && sameRow(first, dumped)) {
         entry.rows = [dumped];
+        // The plan names the row that stands: two objects for one row would be kept.
+        this.#refresh(entry);
         return false;
       }
       entry.rows = dumped === undefined ? NO_ROWS : [dumped];
