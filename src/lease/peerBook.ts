@@ -53,6 +53,14 @@ interface Contender {
   blocks: Set<Contender> | undefined;
 }
 
+interface Rivalry {
+  readonly rival: Contender;
+  readonly why: string;
+  readonly whyRival: string;
+}
+
+const NO_RIVALS: readonly Rivalry[] = [];
+
 interface Kept {
   readonly source: Lease | Malformed;
   status: PeerStatus;
@@ -97,14 +105,18 @@ export class PeerBook {
 
   /** Judges every lease again, against another config, other own subnets or other surroundings. */
   setContext(context: JudgeContext): BookChanges {
-    for (const name of this.#kept.keys()) this.#remember(name);
-    for (const { peer } of this.#holders.values()) this.#touch(peer);
-    this.#holders.clear();
-    this.#gateways.clear();
     this.#context = context;
+    const changed: Lease[] = [];
+    for (const { source, status, contender } of this.#kept.values()) {
+      if ('reason' in source) continue;
+      if (!sameVerdict(contender?.verdict ?? status, judge(source, context))) changed.push(source);
+    }
+    for (const { name } of changed) {
+      this.#remember(name);
+      this.#drop(name);
+    }
     // Oldest first: then nobody is believed only to be ousted.
-    const all = [...this.#kept].sort(([, a], [, b]) => byAge(a.source, b.source));
-    for (const [name, { source }] of all) this.#keep(name, source);
+    for (const source of changed.sort(byAge)) this.#keep(source.name, source);
     return this.#changes();
   }
 
@@ -163,11 +175,13 @@ export class PeerBook {
   }
 
   /** The believed leases that cannot be believed together with this one, and what to say about each side. */
-  #rivalsOf(self: Contender): { rival: Contender; why: string; whyRival: string }[] {
-    const rivals = new Map<Contender, { rival: Contender; why: string; whyRival: string }>();
+  #rivalsOf(self: Contender): readonly Rivalry[] {
+    // Nearly none has any.
+    let rivals: Map<Contender, Rivalry> | undefined;
     const add = (rival: Contender | undefined, why: string, whyRival: string): void => {
-      if (rival !== undefined && rival !== self && !rivals.has(rival))
-        rivals.set(rival, { rival, why, whyRival });
+      if (rival === undefined || rival === self) return;
+      rivals ??= new Map();
+      if (!rivals.has(rival)) rivals.set(rival, { rival, why, whyRival });
     };
     const older = 'overlaps an older lease of the same subnet,';
     const holds = 'holds the gateway of the older lease';
@@ -177,7 +191,7 @@ export class PeerBook {
       for (const rival of this.#gateways.get(firstOf(peer)) ?? []) add(rival, holds, held);
       add(this.#holders.get(aroundGateway(peer))?.contender, held, holds);
     }
-    return [...rivals.values()];
+    return rivals === undefined ? NO_RIVALS : [...rivals.values()];
   }
 
   #enter(contender: Contender): void {
@@ -266,6 +280,15 @@ const firstOf = ({ prefix }: Pick<Peer, 'prefix'>): First => prefix.address.valu
 
 const aroundGateway = ({ prefix, gateway }: Peer): First =>
   prefixOf(gateway, prefix.length).address.value;
+
+/** Of one lease: its subnets and addresses are the same objects then. */
+function sameVerdict(a: PeerStatus, b: Verdict): boolean {
+  if (a.kind !== 'believed' || b.kind !== 'believed')
+    return a.kind === b.kind && ('reason' in a && a.reason) === ('reason' in b && b.reason);
+  const same = (peer: Peer, index: number): boolean =>
+    peer.prefix === b.peers[index]?.prefix && peer.gateway === b.peers[index]?.gateway;
+  return a.note === b.note && a.peers.length === b.peers.length && a.peers.every(same);
+}
 
 function statusText(status: PeerStatus | undefined): string {
   if (status === undefined) return '';
