@@ -29,15 +29,15 @@ export class Fed {
     return this.#keys;
   }
 
-  /** What etcd must still know if its history is ours. */
+  /** What etcd must still know if its history is ours; undefined: nothing is left that could tell. */
   get witness(): Witness | undefined {
     const touched = this.#touched;
     if (touched === undefined) return undefined;
     const witness = { ...touched, revision: this.#revision ?? 0 };
+    if (touched.entry !== undefined) return witness;
     // That a key is absent proves a restored etcd wrong, but not one that was wiped.
-    return touched.entry === undefined
-      ? { ...witness, standing: [...this.#standing.values()].at(-1) }
-      : witness;
+    const standing = [...this.#standing.values()].at(-1);
+    return standing && { ...witness, standing };
   }
 
   /** From now on what was fed is of another history than what etcd holds. */

@@ -18,7 +18,6 @@ import {
   type WatchInput,
   type WatchOutput,
   type WatchTimes,
-  type Witness,
 } from './watchTypes.ts';
 
 const FOREIGN = "etcd's history is another one: restored from a backup, or set up anew";
@@ -136,17 +135,22 @@ export class Watch implements Core<WatchInput, WatchOutput> {
 
   #listed(header: Header, entries: readonly KeyValue[], now: number): WatchOutput[] {
     const item = this.#fed.snapshot(header, entries);
-    return [{ type: 'feed', item }, ...this.#open(header.revision, undefined, now)];
+    return [{ type: 'feed', item }, ...this.#open(header.revision, now)];
   }
 
-  #reopen(revision: number, now: number): WatchOutput[] {
-    return this.#open(revision, this.#fed.witness, now);
+  /** From what was fed last on; where nothing could show that etcd's history is still that one, from a new list on. */
+  #resume(now: number): WatchOutput[] {
+    const { revision, witness } = this.#fed;
+    return revision === undefined || witness === undefined
+      ? this.#begin(now)
+      : this.#open(revision, now);
   }
 
-  #open(fed: number, witness: Witness | undefined, now: number): WatchOutput[] {
+  /** A witness after a list too: etcd may be wiped between the two. */
+  #open(fed: number, now: number): WatchOutput[] {
     const attempt = this.#next();
     this.#state = { name: 'opening', attempt, until: now + this.#times.openMs };
-    return [{ type: 'open', attempt, from: fed + 1, witness }];
+    return [{ type: 'open', attempt, from: fed + 1, witness: this.#fed.witness }];
   }
 
   #opened(attempt: number, now: number): WatchOutput[] {
@@ -239,9 +243,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     if (state.name === 'idle' || now < (this.deadline ?? Infinity)) return [];
     switch (state.name) {
       case 'waiting':
-        return state.next === 'open' && this.#fed.revision !== undefined
-          ? this.#reopen(this.#fed.revision, now)
-          : this.#begin(now);
+        return state.next === 'open' ? this.#resume(now) : this.#begin(now);
       case 'comparing':
         return this.#failed('what has changed in etcd did not arrive in time', now);
       case 'listing':
@@ -257,10 +259,10 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   }
 
   #liveTimer(live: Live, now: number): WatchOutput[] {
-    if (live.owedAt !== undefined && now >= live.owedAt && this.#fed.revision !== undefined) {
+    if (live.owedAt !== undefined && now >= live.owedAt) {
       this.#patience = Math.min(this.#patience * 2, this.#times.owedMaxMs);
       const cancel: WatchOutput = { type: 'cancel', attempt: live.attempt, stalled: true };
-      return [cancel, ...this.#reopen(this.#fed.revision, now)];
+      return [cancel, ...this.#resume(now)];
     }
     if (live.probe !== undefined && now >= live.probe.missedAt) {
       return this.#missed('etcd did not answer a read in time', now);

@@ -52,7 +52,8 @@ class Scene {
   static live(): Scene {
     const scene = new Scene();
     assert.deepEqual(scene.in({ type: 'start' }), ['list#1']);
-    assert.deepEqual(scene.in({ type: 'listed', attempt: 1, header: at(5), entries: [] }), [
+    const entries = [put(3, '/old').entry];
+    assert.deepEqual(scene.in({ type: 'listed', attempt: 1, header: at(5), entries }), [
       'snapshot 5',
       'open#2 from 6',
     ]);
@@ -92,6 +93,34 @@ describe('the watch core', () => {
     assert.ok(fed?.type === 'feed' && fed.item.type === 'snapshot');
     assert.match(fed.item.otherHistory ?? '', /restored from a backup/);
     assert.deepEqual(scene.in({ type: 'opened', attempt: 5, header: at(40) }), ['live']);
+  });
+
+  test('asks for a witness behind a list too: etcd may be wiped before the watch is open', () => {
+    const watch = new Watch(() => 0.5);
+    watch.handle({ type: 'start' }, 0);
+    const entries = [put(3, '/old').entry];
+    const listed = { type: 'listed', attempt: 1, header: at(5), entries } as const;
+    const [, open] = watch.handle(listed, 0);
+    assert.ok(open?.type === 'open');
+    assert.deepEqual(open.witness, { key: '/old', entry: put(3, '/old').entry, revision: 5 });
+    assert.deepEqual(words(watch.handle({ type: 'foreign', attempt: 2 }, 0)), [
+      'cancel#2',
+      'stale',
+      'list#3',
+    ]);
+  });
+
+  test('lists again after a cut where no key is left that could tell the history', () => {
+    const scene = Scene.live();
+    const events = [{ type: 'delete', key: '/old', modRevision: 6 }] as const;
+    scene.in({ type: 'events', attempt: 2, header: at(6), events });
+    scene.in({ type: 'failed', attempt: 2, reason: 'cut' });
+    assert.deepEqual(scene.wake(), ['list#3']);
+    const listed = { type: 'listed', attempt: 3, header: at(6), entries: [] } as const;
+    assert.deepEqual(scene.in(listed), ['snapshot 6', 'open#4 from 7']);
+    scene.in({ type: 'opened', attempt: 4, header: at(6) });
+    scene.in({ type: 'failed', attempt: 4, reason: 'cut' });
+    assert.deepEqual(scene.wake(), ['list#5']);
   });
 
   test('feeds several events of one revision, and refuses one that it has fed', () => {
@@ -224,7 +253,8 @@ describe('the watch core', () => {
   test('an opening that is never answered is given up', () => {
     const scene = new Scene();
     scene.in({ type: 'start' });
-    scene.in({ type: 'listed', attempt: 1, header: at(5), entries: [] });
+    const entries = [put(3, '/old').entry];
+    scene.in({ type: 'listed', attempt: 1, header: at(5), entries });
     assert.deepEqual(scene.wake(), ['cancel#2 stalled', 'stale']);
     assert.deepEqual(scene.wake(), ['open#3 from 6']);
   });

@@ -14,6 +14,7 @@ console.log(`SEED=${FIRST}, ${COUNT} seeds`);
 /** Seeds that once found a mistake, and which. */
 const FOUND: readonly (readonly [seed: number, what: string])[] = [
   [110, 'a watch went on over an etcd that had been wiped, since both lacked the key deleted last'],
+  [142, 'a watch was opened on an etcd that had been wiped since the list before it'],
   [201, 'a watch went on over an etcd that had been wiped: two hosts missed each other for good'],
   [240, 'the word of an etcd that was wiped was believed until its revision came again'],
 ];
