@@ -43,7 +43,7 @@ export async function releaseSubnet(ports: ReleasePorts): Promise<Release> {
     if (loaded.kind === 'none')
       return {
         released: true,
-        sentence: `${stateDir} names no subnet: there is nothing to release`,
+        sentence: `${stateDir} names no subnet: there is nothing to release (an agent with another --state-dir has its subnet there)`,
       };
     if (loaded.kind === 'copied') return refused(`${loaded.reason}: nothing was changed`);
     if (loaded.kind === 'damaged')

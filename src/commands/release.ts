@@ -1,20 +1,21 @@
 /** `hostgw release`: gives this host's subnet back to the network, once no agent runs here. The one way to leave. */
 import { Command } from '@commander-js/extra-typings';
 import { HostUnusable, OtherAgent, runRelease } from '../agent/index.ts';
-import { type AgentOptions, agentOptions, FLAGS } from '../config/index.ts';
+import { type AgentOptions, agentOptions } from '../config/index.ts';
 import { EXIT } from './exit.ts';
 import { addFlags } from './flags.ts';
 
 /** What an agent of this host was started with, as far as it says where the subnet is kept and what is left behind. */
-const TAKEN = /^(etcd-.*|state-dir|subnet-file|route-protocol|route-table|remove-forward-rules)$/;
+const HEEDED = /^(etcd-.*|state-dir|subnet-file|route-protocol|route-table|remove-forward-rules)$/;
 
 export function releaseCommand(): Command {
   const command = new Command('release').description(
     "give this host's subnet back, where its agent is stopped for good",
   );
-  const given = addFlags(
-    command,
-    FLAGS.filter(({ name }) => TAKEN.test(name)),
+  const given = addFlags(command, ({ name }) => HEEDED.test(name));
+  command.addHelpText(
+    'after',
+    "The agent's other flags are taken too, and count for nothing here.",
   );
   return command.action(async () => {
     process.exitCode = await release(given);
