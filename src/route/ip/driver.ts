@@ -2,7 +2,7 @@
  * The route driver over iproute2: `ip -force -batch -` to write, `ip -j` to read, `ip monitor` to listen.
  * For hosts where the addon is missing: slower, same behaviour.
  */
-import type { Clock, Log, Random, RunResult } from '../../core/index.ts';
+import type { Clock, Log, Random } from '../../core/index.ts';
 import { systemClock } from '../../core/index.ts';
 import type { Family } from '../../ip/index.ts';
 import { containsPrefix } from '../../ip/index.ts';
@@ -17,7 +17,7 @@ import {
   RouteDriverError,
   type RouteOp,
 } from '../types.ts';
-import { batchInput, batchResult } from './batch.ts';
+import { batchInput, partsOf, resultOfParts } from './batch.ts';
 import { checkIproute2, type IpCommand, ipCommand } from './command.ts';
 import { type Links, type Memory, parseLinks, parseRoutes, sameLinks } from './dump.ts';
 import { Ears } from './ears.ts';
@@ -128,19 +128,23 @@ class IpDriver implements RouteDriver {
       const links = this.#links ?? (await this.#readLinks());
       const named = ops.length >= NAMED_MIN;
       const word = named ? quickName : deviceName;
-      const input = batchInput(ops, (index) => word(index, links));
-      const result = batchResult(ops, await this.#batch(input, ops.length));
+      const result = await this.#batch(ops, (index) => word(index, links));
       if (!named || sameLinks(links, await this.#readLinks())) return result;
       return { kind: 'unknown', reason: 'links changed their names while routes were written' };
     });
   }
 
-  async #batch(input: string, operations: number): Promise<RunResult> {
-    const pausing = operations < UNHEARD_MIN ? [] : [...this.#ears];
+  async #batch(ops: readonly RouteOp[], word: (index: number) => string): Promise<ApplyResult> {
+    const parts = partsOf(ops);
+    const inputs = parts.map((part) => batchInput(part, word));
+    const pausing = ops.length < UNHEARD_MIN ? [] : [...this.#ears];
     for (const ears of pausing) ears.pause();
+    const writing = inputs.map((input) => this.#ip(['-force', '-batch', '-'], input));
     try {
-      return await this.#ip(['-force', '-batch', '-'], input);
+      return resultOfParts(parts, await Promise.all(writing));
     } finally {
+      // Where one could not be started, the other is still at work.
+      await Promise.allSettled(writing);
       for (const ears of pausing) ears.resume();
     }
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { batchInput, batchResult } from '../../../src/route/ip/batch.ts';
+import { batchInput, batchResult, partsOf, resultOfParts } from '../../../src/route/ip/batch.ts';
 import { add, address, append, remove, route } from '../samples.ts';
 
 const v4 = route(3, '10.1.0.0/24', '10.10.10.9');
@@ -114,5 +114,43 @@ Command failed -:4
         batchResult([add(v4)], ended(code, stderr));
       }),
     );
+  });
+});
+
+describe('a batch in parts', () => {
+  const many = (count: number, kind = add) =>
+    Array.from({ length: count }, (_, i) =>
+      kind(route(3, `10.${i >> 8}.${i & 255}.0/24`, '10.10.10.9')),
+    );
+
+  test('is many operations of one kind, each about a prefix of its own', () => {
+    for (const kind of [add, append, remove]) {
+      const ops = many(1001, kind);
+      const parts = partsOf(ops);
+      assert.deepEqual(
+        parts.map(({ length }) => length),
+        [500, 501],
+      );
+      assert.deepEqual(parts.flat(), ops);
+    }
+    const whole = [many(999), [...many(1000), remove(v4)], [...many(1000), add(v4)]];
+    for (const ops of whole) assert.deepEqual(partsOf(ops), [ops]);
+  });
+
+  test('has the failures of each part at their operations', () => {
+    const parts = partsOf(many(1000));
+    const failed = ended(1, 'RTNETLINK answers: File exists\nCommand failed -:3\n');
+    const result = resultOfParts(parts, [failed, failed]);
+    assert.ok(result.kind === 'complete');
+    assert.deepEqual(
+      result.failures.map(({ index, code }) => `${index} ${code}`),
+      ['2 EEXIST', '502 EEXIST'],
+    );
+  });
+
+  test('is unknown if a part of it is', () => {
+    const parts = partsOf(many(1000));
+    for (const results of [[ended(0), ended(null)], [ended(null), ended(0)], [ended(0)]])
+      assert.equal(resultOfParts(parts, results).kind, 'unknown');
   });
 });

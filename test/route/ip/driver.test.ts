@@ -121,6 +121,27 @@ inNetns(import.meta.url, needs('root', 'ip', 'unshare', 'setpriv'), (test) => {
         }, file),
     ));
 
+  test('a large batch of which one ip is killed is unknown, and the other one did its part', () =>
+    withScript(
+      'case "$1" in -force) if mkdir "$0.first" 2>/dev/null; then kill -9 $$; fi;; esac\nexec ip "$@"',
+      (file) =>
+        inWorld(async (world, driver) => {
+          const ops = routes(world.device, 1000).map(add);
+          assert.equal((await driver.apply(ops)).kind, 'unknown');
+          assert.equal((await driver.dump(filter())).length, 500);
+          const again = await driver.apply(ops);
+          assert.ok(again.kind === 'complete');
+          assert.ok(again.failures.every(({ code }) => code === 'EEXIST'));
+          const failed = again.failures.map(({ index }) => index);
+          const half = failed[0] === 0 ? 0 : 500;
+          assert.deepEqual(
+            failed,
+            Array.from({ length: 500 }, (_, i) => half + i),
+          );
+          assert.equal((await driver.dump(filter())).length, 1000);
+        }, file),
+    ));
+
   test('a dump that fails or is cut short rejects', () =>
     withScript('case "$*" in *route*) ip "$@" | head -c 40;; *) exec ip "$@";; esac', (file) =>
       inWorld(async (world, driver) => {
