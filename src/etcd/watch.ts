@@ -135,22 +135,20 @@ export class Watch implements Core<WatchInput, WatchOutput> {
 
   #listed(header: Header, entries: readonly KeyValue[], now: number): WatchOutput[] {
     const item = this.#fed.snapshot(header, entries);
-    return [{ type: 'feed', item }, ...this.#open(header.revision, now)];
+    return [{ type: 'feed', item }, ...this.#open(now)];
   }
 
   /** From what was fed last on; where nothing could show that etcd's history is still that one, from a new list on. */
   #resume(now: number): WatchOutput[] {
-    const { revision, witness } = this.#fed;
-    return revision === undefined || witness === undefined
-      ? this.#begin(now)
-      : this.#open(revision, now);
+    return this.#fed.witness === undefined ? this.#begin(now) : this.#open(now);
   }
 
   /** A witness after a list too: etcd may be wiped between the two. */
-  #open(fed: number, now: number): WatchOutput[] {
+  #open(now: number): WatchOutput[] {
+    const { revision = 0, witness } = this.#fed;
     const attempt = this.#next();
     this.#state = { name: 'opening', attempt, until: now + this.#times.openMs };
-    return [{ type: 'open', attempt, from: fed + 1, witness: this.#fed.witness }];
+    return [{ type: 'open', attempt, from: revision + 1, witness }];
   }
 
   #opened(attempt: number, now: number): WatchOutput[] {

@@ -83,6 +83,7 @@ describe('a watch on an etcd that stays', { skip: SKIP }, () => {
     const etcd = server.open({
       endpoints: [`http://127.0.0.1:${proxy.port}`, server.endpoint],
     });
+    await server.put('/silent/first', '0');
     const { mirror, stop } = follow(etcd, '/silent/');
     await until('live', () => mirror.state === 'live');
     proxy.stall();
