@@ -29,6 +29,8 @@ export class Desired {
   readonly #say: (news: DesiredNews) => void;
   readonly #look: (tracked: Tracked) => void;
   #swept = false;
+  /** A complete view was: what a wiped etcd lacks, the view before it may lack too, and the kernel still have. */
+  #suspect = false;
   #begun = false;
   #complete = false;
 
@@ -59,6 +61,7 @@ export class Desired {
   /** Prefixes that return come first and new ones last, so that "more than half" is of the peers there were. */
   change({ changes, complete, suspect }: DesiredInput, now: number): void {
     this.#complete ||= complete;
+    this.#suspect ||= complete && (suspect ?? false);
     const losses: Loss[] = [];
     const fresh: Tracked[] = [];
     for (const tracked of this.#asked(changes)) {
@@ -127,7 +130,7 @@ export class Desired {
     }
   }
 
-  /** Both views are complete: routes of ours that nobody wants may go, unless they are too many at once. */
+  /** Both views are complete: routes of ours that nobody wants may go, unless they are too many at once, or it is suspect that they are unwanted. */
   sweep(now: number): void {
     if (this.#swept) return;
     this.#swept = true;
@@ -135,7 +138,7 @@ export class Desired {
     const unwanted = own
       .filter(({ wish }) => wish === undefined)
       .map(({ prefix }): Loss => ({ prefix, wish: undefined }));
-    this.#changing(() => this.#hold.sweep(unwanted, own.length, now));
+    this.#changing(() => this.#hold.sweep(unwanted, own.length, now, this.#suspect));
     for (const tracked of this.#tracker.all()) if (tracked.plan.ops.length > 0) this.#look(tracked);
   }
 

@@ -100,10 +100,11 @@ export class Hold {
     return suspect ? this.#begin(losses, of, now) : [];
   }
 
-  /** Judges the first sweep: kernel routes of ours that nobody wants, out of `of` prefixes that have one. */
-  sweep(unwanted: readonly Loss[], of: number, now: number): readonly Loss[] {
+  /** Judges the first sweep: kernel routes of ours that nobody wants, out of `of` prefixes that have one. `suspect`: as for a loss. */
+  sweep(unwanted: readonly Loss[], of: number, now: number, suspect = false): readonly Loss[] {
     if (this.#standing !== undefined) return this.lose(unwanted, 0, now);
-    return isMass(unwanted.length, of) ? this.#begin(unwanted, of, now) : [];
+    const isHeld = isMass(unwanted.length, of) || (suspect && unwanted.length > 0);
+    return isHeld ? this.#begin(unwanted, of, now) : [];
   }
 
   /** What would be put back goes by another device. */

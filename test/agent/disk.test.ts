@@ -165,6 +165,29 @@ describe('an old view on disk', () => {
     await world.close();
   });
 
+  test('that lacks a peer which came later lets not its route go either, if etcd was wiped since', async () => {
+    const { world, host } = await saved(2);
+    const old = host.machine.view;
+    const late = world.agent({ address: '10.10.10.120' });
+    await world.until('all know', () => late.ready && world.converged);
+    const [routes, writes] = [host.routes(), host.writes()];
+    await host.kill();
+    host.machine.view = old;
+    late.etcd.setLine('refused');
+    world.etcd.wipe();
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    await world.until('the other one is back', () => world.etcd.under(SUBNETS).length === 1);
+    host.start();
+    await world.until('its key is back', () => world.etcd.under(SUBNETS).length === 2);
+    await world.run(10_000);
+    assert.deepEqual([host.routes(), host.writes()], [routes, writes]);
+    assert.match(host.readyz(), /"sweep-held"/);
+    late.etcd.setLine('up');
+    await world.until('all is well', () => /"conditions":\[\]/.test(host.readyz()));
+    assert.deepEqual(host.writes(), writes);
+    await world.close();
+  });
+
   test('of another cluster lets no route go, though config and own key stand there just as before', async () => {
     const { world, hosts, host } = await saved(2);
     const writes = host.writes();

@@ -219,6 +219,24 @@ describe('after a restart', () => {
     assert.equal(world.ours().length, 8);
   });
 
+  for (const order of ['before', 'after'] as const)
+    test(`a first view in doubt, told ${order} the kernel's routes, lets not even one of them go`, () => {
+      const world = fleet(3);
+      world.restart();
+      const [lost = '', ...kept] = keys(3);
+      const changes = kept.map((key) => world.change(key, '10.0.0.2'));
+      if (order === 'after') world.run(1000);
+      world.send({ type: 'desired', changes, complete: true, suspect: true });
+      // What comes next is beyond doubt, but says nothing of that one.
+      world.want({ '10.100.77.0/24': '10.0.0.2' });
+      world.run(1000);
+      assert.equal(world.ours().length, 4);
+      assert.deepEqual([world.said('hold')[0]?.count, world.state(lost)], [1, 'held']);
+      world.want({ [lost]: '10.0.0.2' });
+      world.run(1000);
+      assert.deepEqual(world.said('holdCleared'), [{ type: 'holdCleared', why: 'returned' }]);
+    });
+
   test('an empty first view removes nothing, and the leases that come later clear the hold', () => {
     const world = fleet(5);
     world.restart();
