@@ -244,20 +244,20 @@ export class PeerBook {
   #touch(peer: Peer): void {
     const { prefix } = peer;
     if (this.#routesBefore.has(prefix.text)) return;
-    this.#routesBefore.set(prefix.text, { prefix, gateway: this.#gatewayOf(peer) });
+    this.#routesBefore.set(prefix.text, this.#routeTo(prefix));
   }
 
   /** Where the prefix is routed to now. Under another config the same address may have begun a subnet of another length. */
-  #gatewayOf(route: Pick<Peer, 'prefix'>): Address | undefined {
-    const peer = this.#holders.get(firstOf(route))?.peer;
-    return peer?.prefix.length === route.prefix.length ? peer.gateway : undefined;
+  #routeTo(prefix: Prefix): PeerRouteChange {
+    const peer = this.#holders.get(prefix.address.value)?.peer;
+    return peer?.prefix.length === prefix.length ? peer : { prefix, gateway: undefined };
   }
 
   #changes(): BookChanges {
     const routes: PeerRouteChange[] = [];
     for (const before of this.#routesBefore.values()) {
-      const gateway = this.#gatewayOf(before);
-      if (!sameAddress(gateway, before.gateway)) routes.push({ prefix: before.prefix, gateway });
+      const route = this.#routeTo(before.prefix);
+      if (!sameAddress(route.gateway, before.gateway)) routes.push(route);
     }
     const statuses: PeerStatusChange[] = [];
     for (const [name, before] of this.#statusBefore) {
@@ -276,7 +276,7 @@ function byAge(a: Lease | Malformed, b: Lease | Malformed): number {
   return a.createRevision - b.createRevision || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 }
 
-const firstOf = ({ prefix }: Pick<Peer, 'prefix'>): First => prefix.address.value;
+const firstOf = ({ prefix }: Peer): First => prefix.address.value;
 
 const aroundGateway = ({ prefix, gateway }: Peer): First =>
   prefixOf(gateway, prefix.length).address.value;

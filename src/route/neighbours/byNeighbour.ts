@@ -41,7 +41,8 @@ export class ByNeighbour<T> {
     this.#devices.clear();
   }
 
-  *values(): Generator<T> {
-    for (const known of this.#devices.values()) yield* known.values();
+  /** As they are now; an array, since a generator makes an object of each step. */
+  values(): T[] {
+    return [...this.#devices.values()].flatMap((known) => [...known.values()]);
   }
 }

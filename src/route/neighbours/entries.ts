@@ -26,12 +26,12 @@ export class Entries {
     this.#protocol = protocol;
   }
 
-  get wanted(): Iterable<Neighbour> {
+  get wanted(): readonly Neighbour[] {
     return this.#wanted.values();
   }
 
   get ours(): KernelNeighbour[] {
-    return [...this.#actual.values()].filter((entry) => this.#isOurs(entry));
+    return this.#actual.values().filter((entry) => this.#isOurs(entry));
   }
 
   /** Whether the kernel keeps entries resolved, as ours show it: one before 5.16 takes the flags and forgets them. */
@@ -62,8 +62,7 @@ export class Entries {
     for (const entry of neighbours) this.#actual.set(entry, entry);
     if (this.#actual.size > neighbours.length) {
       const seen = new Set(neighbours);
-      for (const entry of [...this.#actual.values()])
-        if (!seen.has(entry)) this.#actual.delete(entry);
+      for (const entry of this.#actual.values()) if (!seen.has(entry)) this.#actual.delete(entry);
     }
     this.#live = new Set(live);
   }

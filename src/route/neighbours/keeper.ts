@@ -168,7 +168,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
   }
 
   /** Notes those that have to be written, few among thousands. Whatever else makes one so asks for a dump. */
-  #look(neighbours: Iterable<Neighbour>): void {
+  #look(neighbours: readonly Neighbour[]): void {
     const around = { active: this.#active, complete: this.#complete };
     for (const neighbour of neighbours)
       if (this.#entries.judge(neighbour, around)) this.#looks.set(neighbour, neighbour);
