@@ -32,7 +32,11 @@ export class Carrier {
   #held: { readonly lease: HeldSubnet; readonly carried: Carried } | undefined;
   /** Settles when the change of the firewall that waits has been made. */
   #firewallDue: Promise<void> | undefined;
-  #firewallTried = false;
+  /** What the last change of the firewall that is over was for, as text. */
+  #guarded: string | undefined;
+  /** The change that is being made. */
+  #guarding: { readonly wanted: string; readonly over: Promise<void> } | undefined;
+  #watching = false;
   /** Monotonic ms at which the last change was made. */
   #firewallAt = Number.NEGATIVE_INFINITY;
   /** Settles when changed gateways may have their turn. */
@@ -74,27 +78,48 @@ export class Carrier {
     void this.#firewallSoon();
   }
 
+  /** What was prepared is not held after all. The firewall's rules stay as they are: they let in nobody but peers. */
+  forget(): void {
+    if (!this.#told) this.#held = undefined;
+  }
+
   /** Makes the host carry the subnet. Resolves when all was tried. */
   async hold(lease: HeldSubnet, config: NetworkConfig): Promise<void> {
-    const carried = carriedBy(lease, config);
-    const prepared = this.#firewallTried && same(this.#held?.carried, carried);
-    this.#held = { lease, carried };
+    this.#held = { lease, carried: carriedBy(lease, config) };
     this.#told = true;
-    // The guard before the way that it guards, and both before the file: whoever starts Docker by that
-    // finds the way in open to peers and shut to others.
-    await (prepared ? this.#firewallDue : this.#firewallSoon());
+    await this.#guard();
     await this.again();
+  }
+
+  /**
+   * The guard before the way that it guards, and both before the file: whoever starts Docker by that finds the way in
+   * open to peers and shut to others. Resolves when a change of the firewall for what is held is over.
+   */
+  async #guard(): Promise<void> {
+    const { signal } = this.#options;
+    while (this.#guarded !== this.#wanted && !signal.aborted) {
+      const under = this.#guarding?.wanted === this.#wanted ? this.#guarding : undefined;
+      await (under?.over ?? this.#firewallSoon());
+    }
+  }
+
+  /** What the firewall is to be made for, gateways apart. */
+  get #wanted(): string | undefined {
+    return this.#held && `${this.#options.uplink().name} ${textOf(this.#held.carried)}`;
   }
 
   /** The uplink is another one, or has another name. */
   async moved(): Promise<void> {
-    await Promise.all([this.#firewallSoon(), this.again()]);
+    await this.#firewallSoon();
+    await this.again();
   }
 
   /** Looks at what the firewall's own watch does not: puts back what somebody else turned off or deleted. */
   async again(): Promise<void> {
-    if (this.#held === undefined || this.#options.signal.aborted) return;
-    if (this.#firewallTried) await this.#ensureForwarding();
+    if (!this.#told || this.#options.signal.aborted) return;
+    // Before that, whoever waits for the guard does it.
+    if (this.#guarded !== this.#wanted) return;
+    await this.#ensureForwarding();
     await this.#writeSubnetFile();
   }
 
@@ -116,7 +141,14 @@ export class Carrier {
     const { signal } = this.#options;
     this.#firewallDue ??= pause(this.#ports, FIREWALL_DELAY_MS, signal).then(() => {
       this.#firewallDue = undefined;
-      return this.#ensureFirewall();
+      const wanted = this.#wanted;
+      if (wanted === undefined || signal.aborted) return;
+      const over = this.#ensureFirewall().then(() => {
+        this.#guarded = wanted;
+        if (this.#guarding?.over === over) this.#guarding = undefined;
+      });
+      this.#guarding = { wanted, over };
+      return over;
     });
     return this.#firewallDue;
   }
@@ -125,10 +157,7 @@ export class Carrier {
     const { forwardRules } = this.#ports.host;
     const held = this.#held;
     const { signal, uplink } = this.#options;
-    if (held === undefined || signal.aborted) return;
-    const first = !this.#firewallTried;
-    this.#firewallTried = true;
-    if (forwardRules === undefined) return;
+    if (held === undefined || forwardRules === undefined) return;
     const wanted = {
       uplink: uplink().name,
       ...held.carried,
@@ -140,8 +169,9 @@ export class Carrier {
       if (!signal.aborted) this.#tellFirewall({ kind: 'failed', reason: sentenceOf(error) });
     }
     this.#firewallAt = this.#ports.clock.now();
-    if (first && !signal.aborted)
-      forwardRules.watch((status) => this.#tellFirewall(status), signal);
+    if (this.#watching || signal.aborted) return;
+    this.#watching = true;
+    forwardRules.watch((status) => this.#tellFirewall(status), signal);
   }
 
   #tellFirewall(status: ForwardStatus): void {
@@ -152,7 +182,7 @@ export class Carrier {
 
   async #writeSubnetFile(): Promise<void> {
     const held = this.#held;
-    if (held === undefined || !this.#told) return;
+    if (held === undefined) return;
     const { ipMasq, subnetFile, uplink } = this.#options;
     try {
       const { mtu } = uplink();
@@ -167,10 +197,8 @@ export class Carrier {
 
 type Carried = Pick<SubnetFile, 'v4' | 'v6'>;
 
-const same = (a: Carried | undefined, b: Carried): boolean => textOf(a) === textOf(b);
-
-const textOf = (carried: Carried | undefined): string =>
-  [carried?.v4, carried?.v6].map((one) => `${one?.network.text} ${one?.subnet.text}`).join();
+const textOf = ({ v4, v6 }: Carried): string =>
+  [v4, v6].map((one) => `${one?.network.text} ${one?.subnet.text}`).join();
 
 function carriedBy({ subnet, subnet6 }: HeldSubnet, { v4, v6 }: NetworkConfig): Carried {
   return {

@@ -110,6 +110,11 @@ export class HostSide {
     this.#carrier.prepare(lease, config);
   }
 
+  /** The subnet is not held after all. */
+  forget(): void {
+    this.#carrier.forget();
+  }
+
   /** Makes the host carry the subnet. Resolves when all was tried. */
   hold(lease: HeldSubnet, config: NetworkConfig): Promise<void> {
     return this.#carrier.hold(lease, config);

@@ -53,6 +53,8 @@ export class SimMachine implements HostPort {
   limits: NeighbourLimits = { 4: 1024, 6: 1024 };
   /** What the firewall answers; undefined: it rejects. */
   firewallStatus: ForwardStatus | undefined = { kind: 'open', how: 'simulated' };
+  /** How long the firewall's programs take; from 1 on their end is a deed too. */
+  firewallMs = 0;
   /** What turning on forwarding rejects with. */
   forwardingTrouble: string | undefined;
   /** What writing to the disk rejects with. */
@@ -72,6 +74,10 @@ export class SimMachine implements HostPort {
       ensure: async (wanted) => {
         this.deeds.push('firewall');
         this.firewall.push(wanted);
+        if (this.firewallMs > 0) {
+          await this.#pass(this.firewallMs);
+          this.deeds.push('firewall stands');
+        }
         if (this.firewallStatus === undefined) throw new Error('nft cannot be started');
         return this.firewallStatus;
       },
