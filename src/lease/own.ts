@@ -219,9 +219,9 @@ export class Own implements Core<OwnInput, OwnOutput> {
     };
   }
 
-  #hold({ reservation, here }: HoldPlan): void {
+  #hold({ reservation, here, revision }: HoldPlan): void {
     if (this.#own === undefined) return;
-    const own = heldUnder(this.#own, here);
+    const own = heldUnder(this.#own, here, revision);
     this.#own = own;
     this.#announce({ name: own.subnet, ...subnetsOf(own.subnet), ...here, reservation });
     if (!reservation) this.#wantKeeper(own.etcdLease);
@@ -257,7 +257,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #put({ condition, lease, here, contested, earlier }: PutPlan, now: number): void {
     if (this.#own === undefined) return;
     if (contested && !this.#contest.isTurn(now)) return;
-    const own = triedUnder(this.#own, here);
+    const own = triedUnder(this.#own, here, condition);
     this.#own = own;
     if (this.#persist(own)) return;
     if (lease !== '0' && !this.#wantKeeper(lease)) return this.#ungranted();

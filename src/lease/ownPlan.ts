@@ -10,7 +10,7 @@ import type { DepartedSubnets } from './departed.ts';
 import { namesUs, type Ownership, ownershipOf } from './ownership.ts';
 import { completed, type Earlier, earlierKeys, halfUnder } from './ownHalf.ts';
 import { configText, fullText, pickingText, rangeText, subnetsOf, subnetsText } from './ownText.ts';
-import type { ConfigState, LostSubnet, OwnStatus } from './ownTypes.ts';
+import type { Condition, ConfigState, LostSubnet, OwnStatus } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
 
 export interface Facts {
@@ -38,10 +38,6 @@ export interface Facts {
   readonly previous: Subnets | undefined;
   readonly seed: string;
 }
-
-export type Condition =
-  | { readonly is: 'absent' }
-  | { readonly is: 'modRevision'; readonly revision: number };
 
 interface Said {
   readonly status: OwnStatus;
@@ -75,7 +71,13 @@ export type Plan =
       /** Keys of ours that it takes the place of; default: none. */
       readonly earlier?: readonly Earlier[];
     }
-  | { readonly kind: 'hold'; readonly reservation: boolean; readonly here: PublicAddresses };
+  /** Our key says what we would write, at this revision. */
+  | {
+      readonly kind: 'hold';
+      readonly reservation: boolean;
+      readonly here: PublicAddresses;
+      readonly revision: number;
+    };
 
 export function planNext(facts: Facts): Plan {
   const { config, leases, own, announced } = facts;
@@ -163,7 +165,8 @@ function planOwned(
   const unchanged: Condition = { is: 'modRevision', revision: owner.modRevision };
   switch (owner.kind) {
     case 'ours':
-      if (owner.matches) return { kind: 'hold', reservation: owner.reservation, here };
+      if (owner.matches)
+        return { kind: 'hold', reservation: owner.reservation, here, revision: owner.modRevision };
       return put(unchanged, owner.reservation ? '0' : own.etcdLease);
     case 'adoptable': {
       if (!announced) return put(unchanged, own.etcdLease);

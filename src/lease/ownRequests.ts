@@ -3,6 +3,7 @@ import { type BackoffOptions, backoffMs, type Random } from '../core/index.ts';
 import type { KeyPut, KeyTransaction } from './keys.ts';
 import { stateText } from './ownership.ts';
 import type { Earlier } from './ownHalf.ts';
+import type { Condition } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
 
 /** The one request under way. */
@@ -19,7 +20,7 @@ export type Pending =
 /** Our key, which is named `name`, put on its condition, in the place of earlier ones, each as it was last seen. */
 export function transactionOf(
   put: KeyPut,
-  condition: { readonly is: 'absent' } | { readonly is: 'modRevision'; readonly revision: number },
+  condition: Condition,
   name: string,
   earlier: readonly Earlier[] = [],
 ): KeyTransaction {

@@ -43,6 +43,11 @@ export type OwnInput =
   /** Of a persist, transact or read. A transaction that failed may have been done all the same. */
   | { readonly type: 'failed'; readonly attempt: number; readonly reason: string };
 
+/** How our key has to be for a put to be done. */
+export type Condition =
+  | { readonly is: 'absent' }
+  | { readonly is: 'modRevision'; readonly revision: number };
+
 export interface HeldSubnet extends Subnets, PublicAddresses {
   readonly name: string;
   /** A key that the operator made for us, without an etcd lease. */

@@ -6,7 +6,7 @@
 import type { Address } from '../ip/index.ts';
 import type { PublicAddresses, ReadLease } from './codec.ts';
 import { subnetsOf } from './ownText.ts';
-import type { HeldSubnet } from './ownTypes.ts';
+import type { Condition, HeldSubnet } from './ownTypes.ts';
 import type { OwnState } from './state.ts';
 import { BACKEND_TYPE, type Lease } from './types.ts';
 import type { Leases } from './view.ts';
@@ -124,19 +124,30 @@ const twinText = (lease: Lease): string =>
   `${ownerText(lease)}, which uses a copy of this host's state`;
 
 /** Equal states, equal text, whatever the order of their fields. */
-export const stateText = ({ subnet, held, etcdLease, addresses, tried, rival }: OwnState): string =>
-  JSON.stringify([subnet, held, etcdLease, addresses, tried, rival]);
+export const stateText = (state: OwnState): string => {
+  const { subnet, held, etcdLease, addresses, tried, triedAt, rival } = state;
+  return JSON.stringify([subnet, held, etcdLease, addresses, tried, triedAt, rival]);
+};
 
-/** The state of a subnet that etcd shows as ours under these addresses. */
-export function heldUnder(own: OwnState, here: PublicAddresses): OwnState {
-  const { tried: _, ...rest } = own;
-  return { ...rest, addresses: withLatest(own.addresses, here), held: true, rival: undefined };
+/** The state of a subnet that etcd shows as ours under these addresses, at this revision of our key. */
+export function heldUnder(own: OwnState, here: PublicAddresses, revision: number): OwnState {
+  const { tried = [], triedAt, ...rest } = own;
+  const addresses = withLatest(own.addresses, here);
+  // A put on a revision that our key has left can no longer be done.
+  const over = triedAt !== undefined && revision > triedAt;
+  const left = over ? [] : tried.filter((text) => !addresses.includes(text));
+  const open = left.length > 0 && { tried: left, ...(triedAt !== undefined && { triedAt }) };
+  return { ...rest, ...open, addresses, held: true, rival: undefined };
 }
 
-/** The state with the addresses that we are about to write, while our key has not had them. */
-export function triedUnder(own: OwnState, here: PublicAddresses): OwnState {
+/** The state with the addresses that we are about to write on this condition, while our key has not had them. */
+export function triedUnder(own: OwnState, here: PublicAddresses, on: Condition): OwnState {
   if (textsOf(here).every((text) => own.addresses.includes(text))) return own;
-  return { ...own, tried: withLatest(own.tried ?? [], here) };
+  const { tried = [], triedAt, ...rest } = own;
+  const before = tried.length === 0 ? 0 : triedAt;
+  const known = on.is === 'modRevision' && before !== undefined;
+  const at = known && { triedAt: Math.max(before, on.revision) };
+  return { ...rest, tried: withLatest(tried, here), ...at };
 }
 
 const textsOf = ({ publicIp, publicIp6 }: PublicAddresses): string[] =>

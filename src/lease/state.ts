@@ -23,8 +23,13 @@ export interface OwnState {
   readonly etcdLease: string;
   /** Every public address under which etcd has shown our key as ours, the latest last. */
   readonly addresses: readonly string[];
-  /** Those that it was about to put in, and of which etcd has not said that it did: on disk before they are in etcd. */
+  /**
+   * Those that it was about to put in, and of which etcd has not said that it did: on disk before they are in etcd. Such
+   * a put may be done long after: they are kept until none of them can be any more.
+   */
   readonly tried?: readonly string[];
+  /** The latest revision of our key on which one of these puts is conditional; without it one wants the key absent. */
+  readonly triedAt?: number;
   /** The etcd lease under which another host was last proven to hold our subnet: never taken for ours again. */
   readonly rival: string | undefined;
 }
@@ -84,7 +89,7 @@ function parseState(text: string): { state: OwnState; writer: string | undefined
   if (version !== VERSION) return `has no version ${VERSION}`;
   if (writer !== undefined && typeof writer !== 'string') return 'has a bad machine';
   if (!isRecord(own)) return 'has no own lease';
-  const { subnet, held, etcdLease, addresses, tried, rival } = own;
+  const { subnet, held, etcdLease, addresses, tried, triedAt, rival } = own;
   const subnets = typeof subnet === 'string' ? parseSubnetName(subnet) : undefined;
   if (typeof subnet !== 'string' || subnets === undefined || subnetName(subnets) !== subnet)
     return 'names no subnet';
@@ -93,11 +98,16 @@ function parseState(text: string): { state: OwnState; writer: string | undefined
   if (rival !== undefined && rival !== '0' && !isLeaseId(rival)) return 'has a bad rival';
   if (!areAddresses(addresses)) return 'has bad addresses';
   if (tried !== undefined && !areAddresses(tried)) return 'has bad tried addresses';
-  return { state: { subnet, held, etcdLease, addresses, ...(tried && { tried }), rival }, writer };
+  if (triedAt !== undefined && !isRevision(triedAt)) return 'has a bad revision';
+  const open = { ...(tried && { tried }), ...(triedAt !== undefined && { triedAt }) };
+  return { state: { subnet, held, etcdLease, addresses, ...open, rival }, writer };
 }
 
 const isLeaseId = (value: unknown): value is string =>
   typeof value === 'string' && LEASE_ID.test(value) && BigInt(value) <= LEASE_ID_MAX;
+
+const isRevision = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) > 0;
 
 const areAddresses = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every(isAddressText);

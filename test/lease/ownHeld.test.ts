@@ -65,6 +65,28 @@ describe('a restart', () => {
     assert.ok(bench.done().includes(`HELD ${NAME} at 10.10.10.200`));
   });
 
+  const MOVED = '10.10.10.200';
+
+  test('knows its own put that had no answer, however late etcd does it: the host has its old address again', () => {
+    const bench = holding();
+    bench.here(MOVED);
+    bench.saved();
+    bench.failed();
+    bench.here(US);
+    bench.wake();
+    // Not done yet: our key is as it was, at the revision that the put waits for.
+    assert.ok(bench.readBack(US, '700', 11).length > 0);
+    bench.saved();
+    const late = bench.leases([NAME, MOVED, '700']);
+    assert.deepEqual(late, [`put ${NAME} ${US} lease 700 if revision 12`]);
+    assert.ok(
+      bench.done().includes(`persist ${NAME} held 700`),
+      'now that put can be done no more',
+    );
+    bench.saved();
+    assert.match(bench.leases([NAME, MOVED, '700'])[0] ?? '', /^superseded: .*copy of this host/);
+  });
+
   test('beside a clone that writes with a copy of our state does not write in turns with it', () => {
     const bench = ready({ state: STATE });
     assert.match(

@@ -31,7 +31,7 @@ describe('the state on disk', () => {
       await saveState(inside, { ...STATE, held: false, rival: '17' });
       const loaded = await loadState(inside);
       assert.deepEqual(loaded, { kind: 'state', state: { ...STATE, held: false, rival: '17' } });
-      const tried = { ...STATE, tried: ['10.10.10.105'] };
+      const tried = { ...STATE, tried: ['10.10.10.105'], triedAt: 12 };
       await saveState(inside, tried);
       assert.deepEqual(await loadState(inside), { kind: 'state', state: tried });
       assert.deepEqual(await readdir(inside), ['state.json']);

@@ -104,7 +104,7 @@ export class Bench {
     return this.give({ type: 'failed', attempt: this.#attempt, reason });
   }
 
-  readBack(publicIp?: string, lease = '900'): string[] {
+  readBack(publicIp?: string, lease = '900', revision = 50): string[] {
     const entry =
       publicIp === undefined
         ? undefined
@@ -112,8 +112,8 @@ export class Bench {
             key: PREFIX + NAME,
             value: valueText(publicIp),
             lease,
-            createRevision: 50,
-            modRevision: 50,
+            createRevision: revision,
+            modRevision: revision,
           };
     return this.give({ type: 'readBack', attempt: this.#attempt, entry });
   }
