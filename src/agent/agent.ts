@@ -141,7 +141,8 @@ export class Agent {
     const onHint = (): void => host.hint();
     const { table } = this.#ports.host;
     const routing = { protocol, table, metrics, sources, neighbours };
-    const routeOptions = { ...routing, sweepHoldMs, signal, onHint };
+    const onHold = (holding: boolean): void => this.#sides?.lease.hold(holding);
+    const routeOptions = { ...routing, sweepHoldMs, signal, onHint, onHold };
     const route = new RouteSide(this.#ports, routeOptions, this.health, found.uplink);
     const { log } = this.#ports;
     const lease = new LeaseSide(

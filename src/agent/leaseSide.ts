@@ -44,6 +44,8 @@ export class LeaseSide {
   readonly #history = new History();
   /** What is being taken in is not of the history that we knew, or takes most away at once. */
   #strange = false;
+  /** What we held before this run is not known, or not over: what the first complete view lacks may not be gone. */
+  #doubtful: boolean;
   #held: HeldSubnet | undefined;
   #status: OwnStatus = 'waiting';
   /**
@@ -83,6 +85,7 @@ export class LeaseSide {
         witnesses: this.#witnesses,
         config: this.#config.text,
         departed: this.#book.departed.texts,
+        own: this.#ours?.name,
         confirmed: this.#status === 'held' && this.#book.leases.has(this.#held?.name ?? ''),
       }),
       (reason) => events.viewUnsaved(reason),
@@ -107,7 +110,8 @@ export class LeaseSide {
       unsaved: (reason) => events.unsaved(reason),
     });
     this.#here = here;
-    this.#ours = options.state && ownOf(options.state.subnet);
+    this.#ours = options.ours === undefined ? undefined : ownOf(options.ours);
+    this.#doubtful = options.disk?.holding ?? false;
   }
 
   get subnetsPrefix(): string {
@@ -126,6 +130,11 @@ export class LeaseSide {
     const saved = disk?.whole === true ? disk : undefined;
     const feed = afterSilence((item) => this.#feed(item), this.#ports.clock, signal);
     this.#ports.etcd.watch(`${etcdPrefix}/`, feed, signal, saved);
+  }
+
+  /** Routes are held from now on, or not any more. */
+  hold(holding: boolean): void {
+    this.#disk.hold(holding);
   }
 
   /** Saves what is not on disk yet; for the end. */
@@ -201,6 +210,7 @@ export class LeaseSide {
     const view = { revision: item.revision, leases, departed: departed.subnets, otherHistory };
     this.#own({ type: 'view', ...view });
     this.#unsaid = undefined;
+    if (this.#config.config !== undefined) this.#doubtful = false;
     for (const one of said)
       if (one.status !== 'waiting' || one === said.at(-1))
         this.#events.own(one.status, one.sentence);
@@ -212,6 +222,7 @@ export class LeaseSide {
     if (item.type === 'snapshot') {
       const contradicted = this.#history.snapshot(revision, item.entries, this.#witnesses);
       this.#strange = contradicted || item.otherHistory !== undefined;
+      this.#doubtful ||= !this.#complete && this.#isForgotten(item.entries);
       this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey)?.value);
       // The config has a say in which addresses count.
       if (!this.#complete) this.#tellOwn();
@@ -227,6 +238,13 @@ export class LeaseSide {
     }
     this.#tell(this.#book.take(item));
     this.#strange = false;
+  }
+
+  /** Etcd has not the key that we held, and there is no view on disk that could tell why: it may have been wiped. */
+  #isForgotten(entries: readonly { readonly key: string }[]): boolean {
+    const { disk, state } = this.#options;
+    if (disk !== undefined || state?.held !== true) return false;
+    return entries.every(({ key }) => key !== this.#subnetsPrefix + state.subnet);
   }
 
   /** The keys that tell one history of etcd from another. */
@@ -262,7 +280,7 @@ export class LeaseSide {
     // Without a config that counts nothing is believed, and so nothing must be taken as unwanted.
     const complete = this.#complete && this.#config.config !== undefined;
     // A config that was there and is gone: etcd was wiped, or somebody is about to. Nothing goes by its word.
-    const suspect = this.#strange || this.#config.missing;
+    const suspect = this.#strange || this.#doubtful || this.#config.missing;
     this.#events.routes(changes, complete, suspect);
   }
 

@@ -17,6 +17,8 @@ export interface LeaseSideOptions {
   readonly renewMarginMs: number;
   readonly lost: LostSubnet;
   readonly state: OwnState | undefined;
+  /** Name of the key that is ours as far as this host remembers. */
+  readonly ours: string | undefined;
   /** The last view on disk. */
   readonly disk: DiskView | undefined;
   readonly previous: Subnets;

@@ -9,6 +9,8 @@ import type { HostPort } from './ports.ts';
 export interface Memory {
   readonly state: OwnState | undefined;
   readonly disk: DiskView | undefined;
+  /** Name of our own key, also where only the view still has it. */
+  readonly ours: string | undefined;
   readonly previous: PreviousSubnets;
   readonly identity: string;
 }
@@ -33,12 +35,20 @@ export async function recall(
   ]);
   tellDamage(log, state);
   tellDamage(log, view);
+  const disk = view.kind === 'view' ? view.view : undefined;
   return {
     state: state.kind === 'state' ? state.state : undefined,
-    disk: view.kind === 'view' ? view.view : undefined,
+    disk,
+    ours: oursOf(state, disk),
     previous,
     identity,
   };
+}
+
+/** Of a copied disk the view is another machine's too: what that one holds is a peer's. */
+function oursOf(state: LoadedState, disk: DiskView | undefined): string | undefined {
+  if (state.kind === 'state') return state.state.subnet;
+  return state.kind === 'copied' ? undefined : disk?.own;
 }
 
 function tellDamage(log: Log, loaded: LoadedState | LoadedView): void {

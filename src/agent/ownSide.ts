@@ -32,7 +32,7 @@ export type OwnSidePorts = Pick<AgentPorts, 'clock' | 'random' | 'newLeaseId'> &
 /** Starts both cores; what is returned feeds `own`. */
 export function runOwn(
   ports: OwnSidePorts,
-  options: Omit<LeaseSideOptions, 'disk'>,
+  options: Omit<LeaseSideOptions, 'disk' | 'ours'>,
   events: OwnSideEvents,
 ): Send<OwnInput> {
   const { clock, random, etcd, host } = ports;

@@ -42,6 +42,8 @@ export interface RouteSideOptions {
   readonly signal: AbortSignal;
   /** Links or addresses may have changed. */
   readonly onHint: () => void;
+  /** Routes of peers that went all at once are held, or are not any more. */
+  readonly onHold: (holding: boolean) => void;
 }
 
 export class RouteSide {
@@ -55,6 +57,7 @@ export class RouteSide {
   #device: number;
   #deviceName: string;
   readonly #sources: readonly Address[];
+  readonly #onHold: RouteSideOptions['onHold'];
 
   constructor(
     ports: AgentPorts,
@@ -68,6 +71,7 @@ export class RouteSide {
     this.#device = uplink.device;
     this.#deviceName = uplink.name;
     this.#sources = options.sources;
+    this.#onHold = options.onHold;
     const { neighbours: mode, protocol, signal } = options;
     const { device } = uplink;
     this.#states = new PeerStates(ports.clock, health, signal);
@@ -166,12 +170,14 @@ export class RouteSide {
         );
       case 'hold':
         this.#neighbours.complete(false);
+        this.#onHold(true);
         return this.#health.set({
           code: HELD,
           sentence: `${report.count} of ${report.of} peers are gone at once: their routes are held until they return, the hold ends (--sweep-hold), or somebody says that it is meant: hostgw confirm`,
           blocking: false,
         });
       case 'holdCleared':
+        this.#onHold(false);
         if (report.why !== 'returned') this.#log.info(ENDED[report.why]);
         return this.#health.clear(HELD);
       case 'metrics':

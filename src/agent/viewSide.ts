@@ -1,7 +1,8 @@
 /**
  * Keeps the view on disk as fresh as it needs to be: what changed is written some time later, at most every half minute,
  * and at the end; never while a change is on its way to the kernel. Where nothing changes it is written a few times
- * in a lease's lifetime, so that it says when etcd last had our own key.
+ * in a lease's lifetime, so that it says when etcd last had our own key. While routes are held it stays the view from
+ * before, marked as such, so that the next life holds them too.
  */
 import { type Cancel, sentenceOf } from '../core/index.ts';
 import type { WatchFeed } from '../etcd/index.ts';
@@ -25,6 +26,8 @@ export interface ViewContext {
   readonly departed: readonly string[];
   /** Etcd has our own key. */
   readonly confirmed: boolean;
+  /** Name of our own key. */
+  readonly own: string | undefined;
 }
 
 export interface ViewSideOptions {
@@ -45,6 +48,11 @@ export class ViewSide {
   #live = false;
   /** The record says more than the disk. */
   #changed = false;
+  #holding = false;
+  /** A hold, or its end, is not on disk: after a crash the disk's word counts. */
+  #urgent = false;
+  /** What is on disk. */
+  #onDisk: DiskView | undefined;
   /** Monotonic ms of the last write; before the first, of the start. */
   #wroteAt: number;
   #writing: Promise<void> | undefined;
@@ -61,6 +69,7 @@ export class ViewSide {
     this.#options = options;
     this.#context = context;
     this.#unsaved = unsaved;
+    this.#onDisk = options.disk;
     this.#confirmedAt = options.disk?.confirmedAt;
     this.#wroteAt = ports.clock.now() - EVERY_MS;
     options.signal.addEventListener('abort', () => this.#cancel?.(), { once: true });
@@ -70,8 +79,9 @@ export class ViewSide {
     const first = this.#record.revision === 0;
     this.#record.take(item);
     // A view that was resumed and found unchanged is on disk already.
+    const { disk } = this.#options;
     const same =
-      first && item.type === 'snapshot' && item.revision === this.#options.disk?.revision;
+      first && item.type === 'snapshot' && item.revision === disk?.revision && !disk.holding;
     // What was changed before has its time already: a storm of changes must not put it off.
     const planned = this.#changed && this.#cancel !== undefined;
     if (!same) this.#changed = true;
@@ -81,6 +91,15 @@ export class ViewSide {
   freshness(state: 'live' | 'stale'): void {
     this.#confirm();
     this.#live = state === 'live';
+  }
+
+  /** Routes are held from now on, or not any more. */
+  hold(holding: boolean): void {
+    if (holding === this.#holding) return;
+    this.#holding = holding;
+    this.#changed = true;
+    this.#urgent = true;
+    this.#plan();
   }
 
   /** Writes what is not on disk yet. Resolves when that is done, failed, or takes too long. */
@@ -111,8 +130,9 @@ export class ViewSide {
     this.#cancel?.();
     const now = clock.now();
     const idleMs = Math.max(EVERY_MS, (ttlSeconds * 1_000) / TIMES_PER_TTL);
+    const earliest = this.#urgent ? now : this.#wroteAt + EVERY_MS;
     const due = this.#changed
-      ? Math.max(now + SOON_MS, this.#wroteAt + EVERY_MS)
+      ? Math.max(now + SOON_MS, earliest)
       : Math.max(now, this.#wroteAt) + idleMs;
     this.#cancel = clock.at(due + JITTER_MS * random(), () => {
       this.#cancel = undefined;
@@ -122,24 +142,19 @@ export class ViewSide {
   }
 
   async #write(): Promise<void> {
-    const { revision, clusterId, whole, entries } = this.#record;
     if (!this.#useful) return;
     this.#confirm();
-    const { witnesses, config, departed } = this.#context();
-    const { newest } = this.#record;
-    const place = { etcdPrefix: this.#options.etcdPrefix, clusterId, revision, whole };
-    const view: DiskView = {
-      ...place,
-      // The newest key is the one that another history is least likely to have just so.
-      witnesses: newest === undefined ? witnesses : [...new Set([...witnesses, newest])],
-      entries: [...entries.values()],
-      config,
-      departed,
-      confirmedAt: this.#confirmedAt,
-    };
+    const { own, config, departed } = this.#context();
+    const keys = this.#holding && this.#onDisk ? this.#onDisk : this.#keys();
+    const now = { own, config, departed, confirmedAt: this.#confirmedAt, holding: this.#holding };
+    const view: DiskView = { ...keys, ...now };
     this.#changed = false;
+    this.#urgent = false;
     this.#writing = this.#ports.host.saveView(view).then(
-      () => this.#unsaved(undefined),
+      () => {
+        this.#onDisk = view;
+        this.#unsaved(undefined);
+      },
       (error: unknown) => {
         this.#changed = true;
         this.#unsaved(sentenceOf(error));
@@ -149,5 +164,20 @@ export class ViewSide {
     this.#writing = undefined;
     this.#wroteAt = this.#ports.clock.now();
     this.#plan();
+  }
+
+  /** What etcd has. */
+  #keys(): Pick<
+    DiskView,
+    'etcdPrefix' | 'clusterId' | 'revision' | 'whole' | 'witnesses' | 'entries'
+  > {
+    const { revision, clusterId, whole, entries, newest } = this.#record;
+    const { witnesses } = this.#context();
+    return {
+      ...{ etcdPrefix: this.#options.etcdPrefix, clusterId, revision, whole },
+      // The newest key is the one that another history is least likely to have just so.
+      witnesses: newest === undefined ? witnesses : [...new Set([...witnesses, newest])],
+      entries: [...entries.values()],
+    };
   }
 }

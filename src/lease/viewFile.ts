@@ -26,6 +26,10 @@ export interface DiskView {
   readonly departed: readonly string[];
   /** When etcd last had our own key, in milliseconds since the epoch. */
   readonly confirmedAt: number | undefined;
+  /** Name of our own key; undefined: we had none. */
+  readonly own: string | undefined;
+  /** Routes were held: the view is the one from before what they were held for, and etcd may lack more of it. */
+  readonly holding: boolean;
 }
 
 export type LoadedView =
@@ -103,6 +107,7 @@ function jsonOf(text: string): unknown {
 function viewOf(json: unknown): DiskView | undefined {
   if (!isRecord(json)) return undefined;
   const { etcdPrefix, clusterId, revision, witnesses, whole, config, departed, confirmedAt } = json;
+  const { own, holding = false } = json;
   const entries = entriesOf(json['entries']);
   if (typeof etcdPrefix !== 'string' || typeof clusterId !== 'string') return undefined;
   if (!isRevision(revision) || typeof whole !== 'boolean' || entries === undefined)
@@ -110,8 +115,10 @@ function viewOf(json: unknown): DiskView | undefined {
   if (!isTexts(witnesses) || !isTexts(departed)) return undefined;
   if (config !== undefined && typeof config !== 'string') return undefined;
   if (confirmedAt !== undefined && typeof confirmedAt !== 'number') return undefined;
+  if ((own !== undefined && typeof own !== 'string') || typeof holding !== 'boolean')
+    return undefined;
   const place = { etcdPrefix, clusterId, revision, witnesses, whole };
-  return { ...place, entries, config, departed, confirmedAt };
+  return { ...place, entries, config, departed, confirmedAt, own, holding };
 }
 
 function entriesOf(rows: unknown): StoredKey[] | undefined {

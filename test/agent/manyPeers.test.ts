@@ -43,6 +43,7 @@ function world() {
       sweepHoldMs: 600_000,
       signal: stop.signal,
       onHint: links,
+      onHold: () => {},
     },
     health,
     { device, name: 'eth0' },

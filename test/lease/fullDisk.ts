@@ -6,6 +6,7 @@ const dir = process.argv[2] ?? '';
 const view: DiskView = {
   ...{ etcdPrefix: '/net', clusterId: '7', revision: 1, witnesses: [], whole: true },
   ...{ entries: [], config: undefined, departed: [], confirmedAt: undefined },
+  ...{ own: undefined, holding: false },
 };
 await saveView(dir, view);
 const departed = ['x'.repeat(40_000)];

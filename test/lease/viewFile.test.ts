@@ -23,6 +23,8 @@ const VIEW: DiskView = {
   config: '{"Network":"10.100.0.0/16"}',
   departed: ['10.100.9.0-24 10.10.10.9'],
   confirmedAt: 1_700_000_000_000,
+  own: '10.100.3.0-24',
+  holding: true,
 };
 
 async function inFolder(body: (dir: string, file: string) => Promise<void>): Promise<void> {
@@ -44,6 +46,8 @@ describe('the view on disk', () => {
         ...VIEW,
         config: undefined,
         confirmedAt: undefined,
+        own: undefined,
+        holding: false,
         entries: [],
         whole: false,
       };

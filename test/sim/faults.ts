@@ -105,7 +105,10 @@ export class Faults {
         ['has its disk full', () => (host.machine.diskTrouble = 'no space left on device')],
         ['has a disk again', () => (host.machine.diskTrouble = undefined)],
       ],
-      reimaged: [['is installed anew', () => this.#acts.reimage(host)]],
+      reimaged: [
+        ['is installed anew', () => this.#acts.reimage(host)],
+        ['has its state lost', () => host.forget().then(() => host.start())],
+      ],
       address: [['has another address', () => this.#acts.move(host)]],
       swap: [['swaps its address with another', () => this.#acts.swap(host)]],
     };

@@ -16,8 +16,6 @@ interface Record {
   life: number;
   /** Held in this life. */
   subnet: string | undefined;
-  /** Routes were held in this life. */
-  held: boolean;
   /** Prefixes that etcd lost, or gave to another, since this host was last seen to have their routes rightly. */
   readonly lost: Set<string>;
 }
@@ -46,7 +44,6 @@ export class Laws {
       gaps: 0,
       life: 0,
       subnet: undefined,
-      held: false,
       lost: new Set(),
     });
     host.etcd.onTransact = (transaction, result, before) =>
@@ -82,13 +79,9 @@ export class Laws {
   #checkSubnet(host: AgentHost, record: Record): void {
     if (host.lives !== record.life) {
       record.life = host.lives;
-      // A hold is not remembered over a restart; what it held is swept then, if it is little.
-      if (record.held) this.confirmed(host);
-      record.held = false;
       const { stateAtStart } = host;
       record.subnet = stateAtStart?.held ? stateAtStart.subnet.replace('-', '/') : undefined;
     }
-    record.held ||= host.holding;
     const { subnet } = host;
     if (subnet === undefined || subnet === record.subnet) return;
     assert.equal(record.subnet, undefined, `${host.name} gave its subnet up for ${subnet}`);

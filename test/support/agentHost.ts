@@ -40,7 +40,7 @@ export class AgentHost {
   readonly leaseIds = new Set<string>();
   /** Every address that this host had. */
   readonly addresses = new Set<string>();
-  /** The disk was lost once. */
+  /** The disk, or the state on it, was lost once. */
   reimaged = false;
   /** How many agents ran here. */
   lives = 0;
@@ -144,6 +144,13 @@ export class AgentHost {
     this.machine.state = undefined;
     this.machine.view = undefined;
     this.machine.subnetFile = '';
+  }
+
+  /** The agent is killed, and its state is lost; the view on disk is not. */
+  async forget(): Promise<void> {
+    await this.kill();
+    this.reimaged = true;
+    this.machine.state = undefined;
   }
 
   /** kill -9: what is on its way to the disk does not arrive. */
