@@ -2,6 +2,7 @@
  * What a watch has fed: up to which revision, of which history. A cluster that was restored from a backup has the same id
  * and soon a higher revision; but at the revision of the change that we saw last, something else happened there.
  */
+import { newestOf, otherHistory } from './oneHistory.ts';
 import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
 import { growthOf, lastRevision } from './watchState.ts';
 import type { Header, Witness } from './watchTypes.ts';
@@ -9,9 +10,9 @@ import type { Header, Witness } from './watchTypes.ts';
 const STANDING_MAX = 8;
 
 export class Fed {
-  /** Everything up to this revision has been fed; undefined before the first snapshot. */
-  #revision: number | undefined;
-  #clusterId = '0';
+  /** Everything up to there has been fed; before the first snapshot, what was saved up to there. */
+  #header: Header = { revision: 0, clusterId: '0' };
+  #begun = false;
   /** The key that was changed last. */
   #touched: Pick<Witness, 'key' | 'entry'> | undefined;
   /** Some keys that stand, the one put last the last. */
@@ -20,8 +21,9 @@ export class Fed {
   #otherHistory: string | undefined;
   #keys = 0;
 
+  /** undefined: nothing has been fed. */
   get revision(): number | undefined {
-    return this.#revision;
+    return this.#begun ? this.#header.revision : undefined;
   }
 
   /** How many keys there are, roughly. */
@@ -33,11 +35,16 @@ export class Fed {
   get witness(): Witness | undefined {
     const touched = this.#touched;
     if (touched === undefined) return undefined;
-    const witness = { ...touched, revision: this.#revision ?? 0 };
+    const witness = { ...touched, ...this.#header };
     if (touched.entry !== undefined) return witness;
     // That a key is absent proves a restored etcd wrong, but not one that was wiped.
     const standing = [...this.#standing.values()].at(-1);
     return standing && { ...witness, standing };
+  }
+
+  /** What was saved is to be of the history that is fed. */
+  recall({ revision, clusterId }: Header): void {
+    this.#header = { revision, clusterId };
   }
 
   /** From now on what was fed is of another history than what etcd holds. */
@@ -45,25 +52,26 @@ export class Fed {
     this.#otherHistory ??= reason;
   }
 
-  /** Takes a whole view; gives what to feed. */
-  snapshot(header: Header, entries: readonly KeyValue[]): WatchFeed {
-    this.#revision = header.revision;
-    this.#clusterId = header.clusterId;
+  /** Takes a whole view; gives what to feed. It may come of another history than anything before it. */
+  snapshot({ revision, clusterId }: Header, entries: readonly KeyValue[]): WatchFeed {
+    const header = { revision, clusterId };
+    const otherHistory = this.#otherHistory ?? this.doubt(header);
+    this.#otherHistory = undefined;
+    this.#header = header;
+    this.#begun = true;
     this.#keys = entries.length;
     const newest = newestOf(entries);
     this.#standing.clear();
     for (const entry of entries.slice(0, STANDING_MAX)) this.#standing.set(entry.key, entry);
     if (newest !== undefined) this.#stands(newest);
     this.#touched = newest && { key: newest.key, entry: newest };
-    const otherHistory = this.#otherHistory;
-    this.#otherHistory = undefined;
     const item = { type: 'snapshot', ...header, entries } as const;
     return otherHistory === undefined ? item : { ...item, otherHistory };
   }
 
   /** Takes what came next; gives what to feed, or undefined if it does not follow. */
   changes(events: readonly WatchEvent[]): WatchFeed | undefined {
-    const revision = lastRevision(events, this.#revision ?? 0);
+    const revision = lastRevision(events, this.#header.revision);
     const last = events.at(-1);
     if (revision === undefined || last === undefined) return undefined;
     this.#touched =
@@ -73,7 +81,7 @@ export class Fed {
     for (const event of events)
       if (event.type === 'put') this.#stands(event.entry);
       else this.#standing.delete(event.key);
-    this.#revision = revision;
+    this.#header = { ...this.#header, revision };
     this.#keys = Math.max(0, this.#keys + growthOf(events));
     return { type: 'changes', revision, events };
   }
@@ -87,16 +95,6 @@ export class Fed {
 
   /** Why an answer with this header cannot come from the history that was fed. */
   doubt(header: Header): string | undefined {
-    if (header.clusterId !== '0' && this.#clusterId !== '0' && header.clusterId !== this.#clusterId)
-      return 'another etcd cluster answers';
-    return header.revision < (this.#revision ?? 0) ? "etcd's revision went back" : undefined;
+    return otherHistory(this.#header, header);
   }
-}
-
-/** The key that was put last; undefined: there is none. */
-export function newestOf(entries: readonly KeyValue[]): KeyValue | undefined {
-  let newest: KeyValue | undefined;
-  for (const entry of entries)
-    if (newest === undefined || entry.modRevision > newest.modRevision) newest = entry;
-  return newest;
 }

@@ -1,5 +1,6 @@
 /** All keys under a prefix at one revision of one cluster, in pages; or what has changed of them since a revision. */
 import { RANGE, TXN } from './messages.ts';
+import { isSamePut, otherHistory } from './oneHistory.ts';
 import type { Session } from './session.ts';
 import { EtcdError, type KeyValue } from './types.ts';
 import type { Header, Since, Witness } from './watchTypes.ts';
@@ -40,22 +41,19 @@ export async function listPrefix(session: Session, prefix: string): Promise<List
 /** Whether etcd has this history; undefined: it has forgotten it. A revision that it has not come to is of another one. */
 export async function isOneHistory(
   session: Session,
-  { key, entry, revision, standing }: Witness,
+  witness: Witness,
 ): Promise<boolean | undefined> {
+  const { key, entry, revision, clusterId, standing } = witness;
   if (standing !== undefined) {
-    const stood = await isOneHistory(session, { key: standing.key, entry: standing, revision });
+    const beside = { key: standing.key, entry: standing, revision, clusterId };
+    const stood = await isOneHistory(session, beside);
     if (stood !== true) return stood;
   }
   try {
-    const { entries } = await session.idempotent((endpoint) =>
+    const { header, entries } = await session.idempotent((endpoint) =>
       endpoint.call(RANGE, { key: Buffer.from(key), revision }),
     );
-    const [found] = entries;
-    return (
-      found?.createRevision === entry?.createRevision &&
-      found?.modRevision === entry?.modRevision &&
-      found?.value === entry?.value
-    );
+    return otherHistory(witness, header) === undefined && isSamePut(entries[0], entry);
   } catch (error) {
     if (error instanceof EtcdError && error.kind === 'compacted') return undefined;
     if (error instanceof EtcdError && /future revision/.test(error.message)) return false;

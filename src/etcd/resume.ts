@@ -3,8 +3,9 @@
  * and the number of keys is: each key there now is either unchanged, and so in the view, or among the changed ones, so
  * that a key too many is the only error left, and the count shows it.
  */
+import { newestOf, otherHistory } from './oneHistory.ts';
 import type { KeyValue, SavedView } from './types.ts';
-import type { Since } from './watchTypes.ts';
+import type { Since, Witness } from './watchTypes.ts';
 
 export type Proof =
   /** The keys that etcd holds at the revision of the read. */
@@ -14,13 +15,16 @@ export type Proof =
   /** Etcd's history is not that of the view, so what it lacks was never deleted. */
   | { readonly kind: 'foreign'; readonly reason: string };
 
+/** What etcd must still know if its history is that of the view: the key that another history is least likely to have just so. */
+export function witnessOf({ entries, revision, clusterId }: SavedView): Witness | undefined {
+  const newest = newestOf(entries);
+  return newest && { key: newest.key, entry: newest, revision, clusterId };
+}
+
 export function proofOf(saved: SavedView, since: Since): Proof {
   const { header, changed, count } = since;
-  const { clusterId } = header;
-  if (clusterId !== '0' && saved.clusterId !== '0' && clusterId !== saved.clusterId)
-    return { kind: 'foreign', reason: 'another etcd cluster answers than before' };
-  if (header.revision < saved.revision)
-    return { kind: 'foreign', reason: "etcd's revision went back" };
+  const other = otherHistory(saved, header);
+  if (other !== undefined) return { kind: 'foreign', reason: other };
   const keys = new Map(saved.entries.map((entry) => [entry.key, entry]));
   const now = new Map(since.witnesses.map((entry) => [entry.key, entry]));
   let gone = false;

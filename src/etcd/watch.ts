@@ -5,8 +5,8 @@
  * again. What it feeds is exactly the history: no event twice, none skipped without a snapshot.
  */
 import { backoffMs, type Core, type Random, type TimerInput } from '../core/index.ts';
-import { Fed, newestOf } from './fed.ts';
-import { proofOf } from './resume.ts';
+import { Fed } from './fed.ts';
+import { proofOf, witnessOf } from './resume.ts';
 import type { KeyValue, SavedView, WatchEvent } from './types.ts';
 import type { Live, State } from './watchState.ts';
 import {
@@ -105,6 +105,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
   #start(saved: SavedView | undefined, now: number): WatchOutput[] {
     if (saved === undefined) return this.#list(now);
     this.#saved = saved;
+    this.#fed.recall(saved);
     const until = now + spreadMs(saved.entries.length) * this.#random();
     this.#state = { name: 'waiting', until, next: 'begin' };
     return [];
@@ -115,8 +116,7 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     const { revision, witnesses } = this.#saved;
     const attempt = this.#next();
     this.#state = { name: 'comparing', attempt, until: now + this.#times.listMs };
-    const newest = newestOf(this.#saved.entries);
-    const witness = newest && { key: newest.key, entry: newest, revision };
+    const witness = witnessOf(this.#saved);
     return [{ type: 'compare', attempt, from: revision + 1, witnesses, witness }];
   }
 

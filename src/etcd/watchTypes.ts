@@ -21,11 +21,10 @@ export interface Since {
   readonly witnesses: readonly KeyValue[];
 }
 
-/** A key as it was at a revision that has been fed or saved; undefined: it was not there. */
-export interface Witness {
+/** A key as it was at a revision of a cluster that has been fed or saved; undefined: it was not there. */
+export interface Witness extends Header {
   readonly key: string;
   readonly entry: KeyValue | undefined;
-  readonly revision: number;
   /** Where the key was not there: one that was. An empty etcd lacks every key that was ever deleted. */
   readonly standing?: KeyValue | undefined;
 }

@@ -236,6 +236,18 @@ describe('the watch core with a saved view', () => {
     assert.match(fed.item.otherHistory ?? '', /another etcd cluster/);
   });
 
+  test('lists another cluster as such also where it was the one from before that did not prove the view', () => {
+    const store = begun();
+    const saved = store.saved();
+    store.delete('/a');
+    const { watch, now } = asking(saved);
+    watch.handle({ type: 'since', attempt: 1, ...store.since(saved) }, now);
+    const { header, changed: entries } = new Store('8').put('/config', 'c').since(saved);
+    const [fed] = watch.handle({ type: 'listed', attempt: 2, header, entries }, now);
+    assert.ok(fed?.type === 'feed' && fed.item.type === 'snapshot');
+    assert.match(fed.item.otherHistory ?? '', /another etcd cluster/);
+  });
+
   test('asks again when no answer came: a fleet that waits for etcd must not list when it is back', () => {
     const { watch, now } = asking(begun().saved());
     assert.deepEqual(kinds(watch.handle({ type: 'failed', attempt: 1, reason: 'down' }, now)), [

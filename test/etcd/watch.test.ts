@@ -82,7 +82,7 @@ describe('the watch core', () => {
     scene.now = scene.watch.deadline ?? 0;
     const [open] = scene.watch.handle({ type: 'timer' }, scene.now);
     assert.ok(open?.type === 'open');
-    assert.deepEqual(open.witness, { key: '/k', entry: put(7).entry, revision: 7 });
+    assert.deepEqual(open.witness, { key: '/k', entry: put(7).entry, ...at(7) });
     // Restored from a backup: the same id, and more writes since than were lost.
     assert.deepEqual(scene.in({ type: 'foreign', attempt: open.attempt }), [
       `cancel#${open.attempt}`,
@@ -102,7 +102,7 @@ describe('the watch core', () => {
     const listed = { type: 'listed', attempt: 1, header: at(5), entries } as const;
     const [, open] = watch.handle(listed, 0);
     assert.ok(open?.type === 'open');
-    assert.deepEqual(open.witness, { key: '/old', entry: put(3, '/old').entry, revision: 5 });
+    assert.deepEqual(open.witness, { key: '/old', entry: put(3, '/old').entry, ...at(5) });
     assert.deepEqual(words(watch.handle({ type: 'foreign', attempt: 2 }, 0)), [
       'cancel#2',
       'stale',
@@ -149,6 +149,29 @@ describe('the watch core', () => {
       assert.deepEqual(Scene.live().in(input), ['cancel#2', 'stale', 'list#3']);
     });
   }
+
+  for (const [name, header] of [
+    ['another cluster', at(1_000, '8')],
+    ['an earlier revision', at(4)],
+  ] as const) {
+    test(`a list of ${name}, behind a compaction that hid the change of history, is fed as of another one`, () => {
+      const scene = Scene.live();
+      scene.in({ type: 'compacted', attempt: 2 });
+      const entries = [put(2, '/b').entry];
+      const [fed] = scene.watch.handle({ type: 'listed', attempt: 3, header, entries }, scene.now);
+      assert.ok(fed?.type === 'feed' && fed.item.type === 'snapshot');
+      assert.match(fed.item.otherHistory ?? '', /another etcd cluster|went back/);
+    });
+  }
+
+  test('a list of the same cluster, behind a compaction, is fed as of the same history', () => {
+    const scene = Scene.live();
+    scene.in({ type: 'compacted', attempt: 2 });
+    const listed = { type: 'listed', attempt: 3, header: at(9), entries: [] } as const;
+    const [fed] = scene.watch.handle(listed, scene.now);
+    assert.ok(fed?.type === 'feed' && fed.item.type === 'snapshot');
+    assert.equal(fed.item.otherHistory, undefined);
+  });
 
   test('a resumed watch whose store is behind lists again, after a pause if that was so just before', () => {
     const scene = Scene.live();

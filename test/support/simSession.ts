@@ -9,6 +9,7 @@ import type {
   WatchEvent,
   WatchFeed,
 } from '../../src/etcd/index.ts';
+import { isSamePut } from '../../src/etcd/oneHistory.ts';
 import { Watch } from '../../src/etcd/watch.ts';
 import type { Header, WatchInput, WatchOutput, Witness } from '../../src/etcd/watchTypes.ts';
 import type { SimCluster } from './simCluster.ts';
@@ -246,19 +247,17 @@ export class SimSession implements Etcd {
   /** Whether the key was then as the witness says. */
   #knows(witness: Witness | undefined): boolean {
     if (witness === undefined) return true;
-    const { key, entry, revision, standing } = witness;
-    if (standing && !this.#knows({ key: standing.key, entry: standing, revision })) return false;
+    const { key, entry, revision, clusterId, standing } = witness;
+    if (clusterId !== this.#cluster.id) return false;
+    const beside = standing && { key: standing.key, entry: standing, revision, clusterId };
+    if (!this.#knows(beside)) return false;
     const before = this.#cluster.since(0, key).filter((event) => {
       const at = event.type === 'put' ? event.entry : event;
       return at.key === key && at.modRevision <= revision;
     });
     const last = before.at(-1);
     const found = last?.type === 'put' ? last.entry : undefined;
-    return (
-      this.#cluster.store.revision >= revision &&
-      found?.modRevision === entry?.modRevision &&
-      found?.value === entry?.value
-    );
+    return this.#cluster.store.revision >= revision && isSamePut(found, entry);
   }
 
   #asked(what: 'progress' | 'probe', attempt: number, send: Send<WatchInput>): void {
