@@ -23,6 +23,7 @@ import { bootText, hasLapsed, silenceText } from './diskText.ts';
 import { History } from './history.ts';
 import { LeaseBook } from './leaseBook.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
+import { isForgotten } from './memory.ts';
 import { CountingConfig } from './networkConfig.ts';
 import { runOwn } from './ownSide.ts';
 import type { AgentPorts } from './ports.ts';
@@ -222,12 +223,10 @@ export class LeaseSide {
     if (item.type === 'snapshot') {
       const contradicted = this.#history.snapshot(revision, item.entries, this.#witnesses);
       this.#strange = contradicted || item.otherHistory !== undefined;
-      this.#doubtful ||= !this.#complete && this.#isForgotten(item.entries);
       this.#takeConfig(item.entries.find(({ key }) => key === this.#configKey)?.value);
       // The config has a say in which addresses count.
       if (!this.#complete) this.#tellOwn();
       if (!this.#complete) this.#events.stale(undefined);
-      this.#complete = true;
     } else {
       this.#strange = this.#history.changes(revision, item.events, this.#witnesses);
       for (const event of item.events) {
@@ -236,15 +235,12 @@ export class LeaseSide {
         if (key === this.#configKey) this.#takeConfig(value);
       }
     }
-    this.#tell(this.#book.take(item));
+    const changes = this.#book.take(item);
+    if (!this.#complete)
+      this.#doubtful ||= isForgotten(this.#options, this.#book.leases, this.#here);
+    this.#complete = true;
+    this.#tell(changes);
     this.#strange = false;
-  }
-
-  /** Etcd has not the key that we held, and there is no view on disk that could tell why: it may have been wiped. */
-  #isForgotten(entries: readonly { readonly key: string }[]): boolean {
-    const { disk, state } = this.#options;
-    if (disk !== undefined || state?.held !== true) return false;
-    return entries.every(({ key }) => key !== this.#subnetsPrefix + state.subnet);
   }
 
   /** The keys that tell one history of etcd from another. */

@@ -2,7 +2,15 @@
 import type { AgentOptions } from '../config/index.ts';
 import { type Log, sentenceOf } from '../core/index.ts';
 import type { PreviousSubnets } from '../host/index.ts';
-import type { DiskView, LoadedState, LoadedView, OwnState } from '../lease/index.ts';
+import {
+  type DiskView,
+  type LoadedState,
+  type LoadedView,
+  namesUs,
+  type OwnState,
+  type PublicAddresses,
+  type ReadLease,
+} from '../lease/index.ts';
 import { HostUnusable } from './hostUnusable.ts';
 import type { HostPort } from './ports.ts';
 
@@ -49,6 +57,20 @@ export async function recall(
 function oursOf(state: LoadedState, disk: DiskView | undefined): string | undefined {
   if (state.kind === 'state') return state.state.subnet;
   return state.kind === 'copied' ? undefined : disk?.own;
+}
+
+/**
+ * Whether etcd has no key of ours, and no view on disk could tell why: it may have been wiped. `leases`: its first word,
+ * `here`: this host's addresses.
+ */
+export function isForgotten(
+  { disk, ours }: Pick<Memory, 'disk' | 'ours'>,
+  leases: ReadonlyMap<string, ReadLease>,
+  here: PublicAddresses,
+): boolean {
+  if (disk !== undefined) return false;
+  if (ours !== undefined) return !leases.has(ours);
+  return ![...leases.values()].some((read) => read.kind === 'lease' && namesUs(read.lease, here));
 }
 
 function tellDamage(log: Log, loaded: LoadedState | LoadedView): void {

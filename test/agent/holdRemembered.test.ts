@@ -71,6 +71,20 @@ describe('a host that lost what it knew', () => {
     await world.close();
   });
 
+  test('of everything but its routes holds what etcd lacks where etcd knows nothing of it either', async () => {
+    const { world, hosts, host } = await saved(3);
+    const routes = host.routes();
+    await host.forget();
+    host.machine.view = undefined;
+    for (const each of hosts.slice(1)) await each.stop();
+    world.etcd.wipe('same-id');
+    world.etcd.put(CONFIG_KEY, CONFIG);
+    host.start();
+    await world.run(5_000);
+    assert.deepEqual([host.routes(), host.holding], [routes, true]);
+    await world.close();
+  });
+
   test('of its own lease routes its subnet nowhere, though the view names the address that it had', async () => {
     const { world, host } = await saved(3);
     const own = host.subnet ?? '';
