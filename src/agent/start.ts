@@ -29,6 +29,7 @@ import { serveHealth } from './health.ts';
 import { HostUnusable } from './hostUnusable.ts';
 import { openLog } from './log.ts';
 import type { AgentPorts, HostPort } from './ports.ts';
+import { memoryTidier } from './tidyMemory.ts';
 
 /** Another agent has this network namespace. */
 export class OtherAgent extends Error {
@@ -136,7 +137,16 @@ async function live(
   signal: AbortSignal,
 ): Promise<void> {
   const host = hostPort(options, options.table, opened.log, systemClock);
-  const ports: AgentPorts = { ...opened, clock: systemClock, random, host, newLeaseId };
+  const tidy = memoryTidier(systemClock, signal);
+  const watcher = tidy && { own: () => {}, report: tidy };
+  const ports: AgentPorts = {
+    ...opened,
+    clock: systemClock,
+    random,
+    host,
+    newLeaseId,
+    ...(watcher && { watcher }),
+  };
   const agent = new Agent(options, ports, signal);
   options.onConfirm(() => agent.confirm());
   const server =
