@@ -20,17 +20,19 @@ export class History {
     let strange = revision < this.#revision;
     let gone = false;
     let younger = false;
+    let stands = false;
     for (const key of witnesses) {
       const created = entries.find((entry) => entry.key === key)?.createRevision;
       if (this.#created.has(key) && this.#created.get(key) !== created) {
         if (created === undefined) gone = true;
         else if (created > this.#revision) younger = true;
         else strange = true;
-      }
+      } else if (created !== undefined && created <= this.#revision) stands = true;
       this.#created.set(key, created);
     }
     if (gone || younger) strange ||= this.#isContradictedBy(entries);
-    if (gone) strange ||= !this.#isMostly(entries);
+    // A key made anew is no proof where no other stands: after a wipe they all are.
+    if (gone || (younger && !stands)) strange ||= !this.#isMostly(entries);
     this.#revision = revision;
     this.#known = new Map(entries.map(({ key, createRevision }) => [key, createRevision]));
     return strange;

@@ -35,6 +35,17 @@ describe('a snapshot', () => {
     assert.equal(known().snapshot(9, other, WITNESSES), true);
   });
 
+  test('with every witness made anew is of the same history only where most other keys are as they were', () => {
+    const anew = [...without('config', 'own'), key('config', 8), key('own', 9)];
+    assert.equal(known().snapshot(9, anew, WITNESSES), false);
+    const few = [key('config', 8), key('own', 9), key('a', 3)];
+    assert.equal(known().snapshot(9, few, WITNESSES), true);
+    // Our own key may have run out long ago: then the config's alone bears witness.
+    const history = new History();
+    history.snapshot(6, FLEET, ['config']);
+    assert.equal(history.snapshot(9, few, ['config']), true);
+  });
+
   test('without our own key and most others proves nothing', () => {
     assert.equal(known().snapshot(9, without('own', 'b', 'c'), WITNESSES), true);
   });
