@@ -166,6 +166,7 @@ export class Agent {
           this.#condition('view', sentence, true);
         },
         expected: (own) => this.#config && host.prepare(own, this.#config),
+        unexpected: () => host.forget(),
         held: (held) => void this.#hold(held),
         own: (status, sentence) => this.#own(status, sentence),
         unsaved: (reason) => this.#condition('state', reason && this.#unsavedText(reason), false),

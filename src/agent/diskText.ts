@@ -1,5 +1,5 @@
 /** What is to be said of the view on disk, which counts while etcd is silent. */
-import type { DiskView } from '../lease/index.ts';
+import { type DiskView, subnetsText } from '../lease/index.ts';
 
 /** What counts from the start. */
 export function bootText({ revision, confirmedAt }: DiskView, leases: number): string {
@@ -19,5 +19,9 @@ export function silenceText(disk: DiskView, ttlSeconds: number, wall: number, wh
   const last = confirmedAt === undefined ? 'never' : `last at ${timeText(confirmedAt)}`;
   return `${why}; its key was seen in etcd ${last}, and lives ${ttlSeconds} s without this host: the subnet may belong to another one by now`;
 }
+
+/** Why nothing is held at a start without etcd, though the disk names a subnet. */
+export const unheldText = (name: string): string =>
+  `subnet ${subnetsText(name)} may be another host's by now, or is not in the network config: waiting for etcd`;
 
 const timeText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;

@@ -2,15 +2,15 @@
  * The lease side of the agent: turns the watch's feed into the network config, believed routes and our own subnet.
  * It decides nothing itself but which config counts.
  */
+import type { NetworkConfig } from '../config/index.ts';
 import type { Send } from '../core/index.ts';
 import type { WatchFeed } from '../etcd/index.ts';
 import {
   type BookChanges,
   type DiskView,
-  fits,
   type HeldSubnet,
-  heldByDisk,
   type JudgeContext,
+  type Leases,
   namesUs,
   type OwnInput,
   type OwnStatus,
@@ -19,18 +19,16 @@ import {
   subnetsOf,
 } from '../lease/index.ts';
 import { afterSilence } from './afterSilence.ts';
-import { bootText, hasLapsed, silenceText } from './diskText.ts';
+import { bootText, hasLapsed } from './diskText.ts';
 import { History } from './history.ts';
 import { LeaseBook } from './leaseBook.ts';
 import type { LeaseSideEvents, LeaseSideOptions } from './leaseSideTypes.ts';
 import { isForgotten } from './memory.ts';
 import { CountingConfig } from './networkConfig.ts';
+import { OwnByDisk } from './ownByDisk.ts';
 import { runOwn } from './ownSide.ts';
 import type { AgentPorts } from './ports.ts';
 import { ViewSide } from './viewSide.ts';
-
-/** So long etcd's word on our own key is waited for before the disk's counts. */
-const WORD_MS = 500;
 
 export class LeaseSide {
   readonly #ports: AgentPorts;
@@ -42,6 +40,7 @@ export class LeaseSide {
   readonly #own: Send<OwnInput>;
   readonly #config: CountingConfig;
   readonly #disk: ViewSide;
+  readonly #byDisk: OwnByDisk;
   readonly #history = new History();
   /** What is being taken in is not of the history that we knew, or takes most away at once. */
   #strange = false;
@@ -90,6 +89,23 @@ export class LeaseSide {
         confirmed: this.#status === 'held' && this.#book.leases.has(this.#held?.name ?? ''),
       }),
       (reason) => events.viewUnsaved(reason),
+    );
+    this.#byDisk = new OwnByDisk(
+      ports,
+      options,
+      () => ({
+        complete: this.#complete,
+        held: this.#held !== undefined,
+        leases: this.#book.leases,
+        config: this.#config.config,
+        here: this.#here,
+      }),
+      {
+        expected: (lease) => events.expected(lease),
+        unexpected: () => events.unexpected(),
+        unheld: (sentence) => events.own('waiting', sentence),
+        hold: (config, reason, leases) => this.#holdByDisk(config, reason, leases),
+      },
     );
     this.#own = runOwn(ports, options, {
       // On disk before it is in etcd: so this comes before the watch can show the key.
@@ -146,22 +162,17 @@ export class LeaseSide {
   /** The view on disk counts until etcd speaks: for peers at once, for our own subnet after a moment. */
   #boot(disk: DiskView): void {
     const { revision } = disk;
-    const { clock } = this.#ports;
     // Our own key may have run out by itself since then: that it is gone says nothing against etcd's history.
-    const lapsed = hasLapsed(disk, this.#options.ttlSeconds, clock.wall());
+    const lapsed = hasLapsed(disk, this.#options.ttlSeconds, this.#ports.clock.wall());
     this.#history.snapshot(revision, disk.entries, lapsed ? [this.#configKey] : this.#witnesses);
     this.#book.departed.restore(disk.departed);
     if (this.#config.restore(disk.config)) this.#useConfig();
     this.#tell(this.#book.take({ type: 'snapshot', revision, entries: disk.entries }));
     this.#events.stale(bootText(disk, this.#book.leases.size));
-    if (this.#ownByDisk !== undefined) this.#events.expected(this.#ownByDisk);
-    const cancel = clock.at(clock.now() + WORD_MS, () => this.#holdByDisk(disk));
-    this.#options.signal.addEventListener('abort', cancel, { once: true });
+    this.#byDisk.start(disk);
   }
 
-  #holdByDisk(disk: DiskView): void {
-    const { config } = this.#config;
-    if (this.#held !== undefined || config === undefined || this.#ownByDisk === undefined) return;
+  #holdByDisk(config: NetworkConfig, reason: string, leases: Leases): void {
     if (!this.#complete) {
       // What it waits for need not be said: it is about to be held.
       this.#unsaid = [];
@@ -169,16 +180,7 @@ export class LeaseSide {
       this.#tellOwn();
       this.#unsaid = undefined;
     }
-    const why = this.#complete ? 'etcd does not have it' : 'etcd has not answered';
-    const wall = this.#ports.clock.wall();
-    const reason = silenceText(disk, this.#options.ttlSeconds, wall, why);
-    this.#own({ type: 'silent', reason });
-  }
-
-  /** The subnet that the state on disk says we hold, if the config that counts contains it. */
-  get #ownByDisk(): HeldSubnet | undefined {
-    const own = heldByDisk(this.#options.state, undefined, this.#here);
-    return own && this.#config.config && fits(this.#config.config, own) ? own : undefined;
+    this.#own({ type: 'silent', reason, leases });
   }
 
   setAddresses(here: PublicAddresses): void {
@@ -211,6 +213,7 @@ export class LeaseSide {
     const view = { revision: item.revision, leases, departed: departed.subnets, otherHistory };
     this.#own({ type: 'view', ...view });
     this.#unsaid = undefined;
+    this.#byDisk.look();
     if (this.#config.config !== undefined) this.#doubtful = false;
     for (const one of said)
       if (one.status !== 'waiting' || one === said.at(-1))

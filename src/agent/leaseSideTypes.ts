@@ -43,6 +43,8 @@ export interface LeaseSideEvents {
   stale(sentence: string | undefined): void;
   /** The subnet that will be held unless etcd has another word: nobody may be told yet. */
   expected(lease: HeldSubnet): void;
+  /** It will not be: etcd, or the view on disk, knows better. */
+  unexpected(): void;
   held(lease: HeldSubnet): void;
   own(status: OwnStatus, sentence: string): void;
   /** The state on disk is not what it should be, with the reason; undefined: it is again. */

@@ -17,6 +17,7 @@ import { heldText, subnetsOf, subnetsText } from './ownText.ts';
 import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
 import { Voice } from './ownVoice.ts';
 import type { OwnState } from './state.ts';
+import type { Leases } from './view.ts';
 
 type PutPlan = Extract<Plan, { kind: 'put' }>;
 type Held = Extract<OwnOutput, { type: 'held' }>['lease'];
@@ -107,7 +108,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
         this.#unusable = input.prefixes;
         break;
       case 'silent':
-        this.#holdByDisk(input.reason);
+        this.#holdByDisk(input.reason, input.leases);
         break;
       case 'timer':
         break;
@@ -241,8 +242,8 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   /** Etcd has no word on our key: the disk's counts, unless another owner is known. */
-  #holdByDisk(reason: string): void {
-    const lease = heldByDisk(this.#own, this.#known.leases, this.#here);
+  #holdByDisk(reason: string, onDisk: Leases): void {
+    const lease = heldByDisk(this.#own, this.#known.leases ?? onDisk, this.#here);
     if (lease === undefined || this.#announced !== undefined) return;
     this.#announce(lease);
     // Where etcd has spoken, its word is to be told.

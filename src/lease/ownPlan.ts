@@ -89,8 +89,12 @@ export function planNext(facts: Facts): Plan {
     const sentence = configText(config, facts.configKey);
     if (own === undefined || !announced) return wait('waiting', sentence);
     const say = `holding subnet ${subnetsText(own.subnet)}, ${sentence}`;
-    // Without a config etcd may have been wiped: nothing is written until somebody sets the network up again.
-    return config.kind === 'missing' ? wait('held', say) : planHeld(facts, own, say);
+    const plan = planHeld(facts, own, say);
+    // Without a config etcd may have been wiped: nothing is written until somebody sets the network up again, and a
+    // key that is gone proves nothing.
+    if (config.kind === 'invalid' || plan.kind !== 'put') return plan;
+    if (own.rival === undefined) return wait('held', say);
+    return wait('superseded', `${subnetsText(own.subnet)} was last another host's; ${sentence}`);
   }
   if (leases === undefined)
     return announced

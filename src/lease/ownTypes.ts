@@ -31,8 +31,11 @@ export type OwnInput =
   | ({ readonly type: 'addresses' } & PublicAddresses)
   /** This host's own networks: a new subnet overlaps none of them. */
   | { readonly type: 'unusable'; readonly prefixes: readonly Prefix[] }
-  /** Etcd has not confirmed our key for so long that a subnet held by the disk's word is to be told; why, as a clause. */
-  | { readonly type: 'silent'; readonly reason: string }
+  /**
+   * Etcd has not confirmed our key for so long that a subnet held by the disk's word is to be told; why, as a clause.
+   * `leases`: those of the view on disk, for as long as etcd has shown none.
+   */
+  | { readonly type: 'silent'; readonly reason: string; readonly leases: Leases }
   | { readonly type: 'persisted'; readonly attempt: number }
   | { readonly type: 'transacted'; readonly attempt: number; readonly answer: KeyAnswer }
   | {

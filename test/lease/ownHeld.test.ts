@@ -96,45 +96,6 @@ describe('a restart', () => {
   });
 });
 
-describe('a silent etcd', () => {
-  const silent = { type: 'silent', reason: 'etcd has not answered' } as const;
-  const BY_DISK = [
-    `HELD ${NAME} at ${US}`,
-    'doubtful: holding subnet 10.100.3.0/24 as the disk says: etcd has not answered',
-  ];
-
-  test('makes the disk count, once, and nothing is written before etcd has spoken', () => {
-    const bench = ready({ state: STATE });
-    assert.deepEqual(bench.give(silent), BY_DISK);
-    assert.deepEqual(bench.give(silent), []);
-    assert.deepEqual(bench.leases([NAME, US, '700']), [
-      'want 700',
-      'held: lease acquired: subnet 10.100.3.0/24',
-    ]);
-  });
-
-  test('that has lost our key is no other owner: the subnet counts while it is asked for', () => {
-    const bench = ready({ state: STATE });
-    bench.leases();
-    assert.deepEqual(bench.give(silent), [`HELD ${NAME} at ${US}`, 'want 700']);
-    assert.deepEqual(bench.kept('700'), [`put ${NAME} ${US} lease 700 if absent`]);
-  });
-
-  test('makes nothing of a subnet that was never confirmed, or that another host has or had', () => {
-    for (const state of [undefined, { ...STATE, held: false }, { ...STATE, rival: '5' }])
-      assert.deepEqual(ready({ state }).give(silent), []);
-    const bench = ready({ state: STATE });
-    bench.leases([NAME, '10.10.10.101', '5']);
-    assert.deepEqual(bench.give(silent), []);
-  });
-
-  test('that then shows another owner leaves us superseded', () => {
-    const bench = ready({ state: STATE });
-    bench.give(silent);
-    assert.match(bench.leases([NAME, '10.10.10.101', '5'])[0] ?? '', /^superseded: /);
-  });
-});
-
 describe('while held', () => {
   test('a deleted key is put again at once, under the same name', () => {
     assert.deepEqual(holding().leases().slice(1), [`put ${NAME} ${US} lease 700 if absent`]);
@@ -219,6 +180,29 @@ describe('while held', () => {
     // A wiped etcd is set up anew first.
     assert.deepEqual(bench.leases(), []);
     assert.deepEqual(bench.config().slice(1), [`put ${NAME} ${US} lease 700 if absent`]);
+  });
+
+  test('another owner counts while the config is gone too, and no key that is gone after that is taken for ours', () => {
+    const bench = holding();
+    bench.config({ kind: 'missing' });
+    assert.match(
+      bench.leases([NAME, '10.10.10.101', '5'])[0] ?? '',
+      /^superseded: .*10\.10\.10\.101/,
+    );
+    bench.saved();
+    assert.match(bench.leases()[0] ?? '', /^superseded: 10\.100\.3\.0\/24 was last another host's/);
+    assert.deepEqual(bench.leases([NAME, US, '700']).slice(-1), [
+      'held: holding subnet 10.100.3.0/24, waiting for the network config in etcd key /coreos.com/network/config',
+    ]);
+    bench.leases();
+    assert.ok(bench.config().includes(`put ${NAME} ${US} lease 700 if absent`));
+  });
+
+  test('an owner that may be another is told while the config is gone too', () => {
+    const bench = ready({ state: { ...STATE, addresses: ['10.10.10.99', US] } });
+    bench.leases([NAME, US, '700']);
+    bench.config({ kind: 'missing' });
+    assert.match(bench.leases([NAME, '10.10.10.99', '5'])[0] ?? '', /^doubtful: /);
   });
 
   test('a key that is lost while the config is wrong is asked for again all the same', () => {
