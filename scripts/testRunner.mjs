@@ -144,6 +144,7 @@ function runJob({ bun, root, env, fileMs }, { name, files }, running) {
     });
     let output = '';
     let late = false;
+    let orphan = false;
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
         output += text;
@@ -158,12 +159,21 @@ function runJob({ bun, root, env, fileMs }, { name, files }, running) {
       clearTimeout(timer);
       running.delete(child);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      const trouble = late ? `not done within ${fileMs / 1000} s, killed` : status;
+      const left = orphan ? 'left a program behind that holds its output' : status;
+      const trouble = late ? `not done within ${fileMs / 1000} s, killed` : left;
       resolve(resultOf(name, output, trouble, seconds));
     };
     child.on('error', (error) => done(`cannot be started: ${error.message}`));
     // A process that outlived bun may hold its pipes open: it goes first, so that they close.
-    child.on('exit', () => kill(child, 'SIGKILL'));
+    child.on('exit', () => {
+      kill(child, 'SIGKILL');
+      // One that has left the group cannot be found; nobody waits for it.
+      setTimeout(() => {
+        orphan = true;
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, KILL_MS).unref();
+    });
     child.on('close', (code, signal) => {
       done(code === 0 ? undefined : `ended with ${signal ?? `status ${code}`}`);
     });
@@ -190,6 +200,7 @@ function resultOf(name, output, trouble, seconds) {
   const passed = new Set();
   const lines = [];
   let file = name;
+  let ran = 0;
   for (const line of output.split('\n')) {
     const heading = /^(test\/\S+\.test\.ts):$/.exec(line);
     if (heading) file = heading[1];
@@ -199,9 +210,13 @@ function resultOf(name, output, trouble, seconds) {
     // A failure may quote an inner run of the same test.
     if (kind === 'fail' && !result.failed.includes(`${file}: ${title}`))
       result.failed.push(`${file}: ${title}`);
+    // bun's closing line: a test that ends the process with 0 keeps it, and all behind itself, from coming.
+    ran = Number(/^Ran (\d+) tests? across/.exec(line)?.[1] ?? ran);
     if (!/^bun test v|^ +\d+ (pass|skip|fail|error)s?$|^Ran \d+ tests? across/.test(line))
       lines.push(line);
   }
+  if (trouble === undefined && ran === 0)
+    result.failed.push(`${name}: ended before all its tests had run, or has none`);
   if (trouble !== undefined && (result.failed.length === 0 || !/^ended with status/.test(trouble)))
     result.failed.push(`${name}: ${trouble}`);
   const text = lines

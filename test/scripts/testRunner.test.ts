@@ -68,6 +68,32 @@ describe('the runner of the tests', { skip }, () => {
     assert.match(said, /\n 0 pass\n 0 skip\n 2 fail\n$/);
   });
 
+  test('counts a file that ends before all its tests have run as a failure, also with status 0', async () => {
+    file(
+      'test/a/half.test.ts',
+      "test('one', () => {}); test('leaves', () => process.exit(0)); test('fails', () => { throw 1; });",
+    );
+    file('test/a/none.test.ts', '');
+    const { status, said } = await run();
+    assert.equal(status, 1);
+    assert.match(said, / {2}test\/a\/half\.test\.ts: ended before all its tests had run/);
+    assert.match(said, / {2}test\/a\/none\.test\.ts: ended before all its tests had run/);
+  });
+
+  test('does not wait for a program that left the group with the output in its hand, and counts it as a failure', async () => {
+    const pid = join(root, 'pid');
+    const child = `spawn('setsid', ['sh', '-c', 'echo $$ > ${pid}; exec sleep 1000'], { stdio: 'inherit' })`;
+    const there = `while (!existsSync('${pid}')) await new Promise(setImmediate);`;
+    file(
+      'test/a/leaves.test.ts',
+      `import { existsSync } from 'node:fs'; test('leaves it', async () => { ${child}; ${there} });`,
+    );
+    const { status, said } = await run();
+    process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
+    assert.equal(status, 1);
+    assert.match(said, /leaves\.test\.ts: left a program behind that holds its output/);
+  });
+
   test('ends a file that does not end, with the programs that it started', async () => {
     const pid = join(root, 'pid');
     const child = `spawn('sh', ['-c', 'echo $$ > ${pid}; exec sleep 1000'], { stdio: 'inherit' })`;
