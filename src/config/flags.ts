@@ -89,7 +89,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'subnet-lease-renew-margin',
     kind: 'number',
     value: 'MINUTES',
-    help: 'renew the lease at the latest this long before it ends',
+    help: 'renew the lease at the latest this long before it ends; shorter than --subnet-lease-ttl, and without the default where that is not',
     default: '60',
     range: [1, 1439],
   },

@@ -1,16 +1,16 @@
-/** The simulation at length: `SEEDS=20000 npm run long -- sim`; `FIRST=5001` begins there; `BAD=10` goes on after failures. */
+/** The simulation at length: `SEEDS=20000 npm run long -- sim`; `SEED=5001` begins there; `BAD=10` goes on after failures. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runSeed } from '../sim/story.ts';
 
-const { SEEDS = '20000', FIRST = '1', BAD = '1' } = process.env;
+const { SEEDS = '20000', SEED = '1', BAD = '1' } = process.env;
 const EVERY = 250;
 
-test(`${SEEDS} seeds of five agents from ${FIRST} on`, { timeout: 36_000_000 }, async () => {
-  console.log(`SEEDS=${SEEDS} FIRST=${FIRST}`);
+test(`${SEEDS} seeds of five agents from ${SEED} on`, { timeout: 36_000_000 }, async () => {
+  console.log(`SEEDS=${SEEDS} SEED=${SEED}`);
   const times: number[] = [];
   const failed: string[] = [];
-  const first = Number(FIRST);
+  const first = Number(SEED);
   const begin = performance.now();
   for (let seed = first; seed < first + Number(SEEDS) && failed.length < Number(BAD); seed += 1) {
     await runSeed(seed).then(
