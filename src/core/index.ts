@@ -5,3 +5,4 @@ export * from './core.ts';
 export * from './log.ts';
 export * from './run.ts';
 export * from './sentence.ts';
+export * from './utf8.ts';

@@ -2,6 +2,7 @@
  * The keys of the cluster as they were last told, raw, for the disk. Bounded: what no honest writer writes is left out,
  * and then the record is no longer whole, so that nothing may be concluded from its number of keys.
  */
+import { isExact } from '../core/index.ts';
 import type { KeyEvent, StoredKey } from './keys.ts';
 
 export type RecordFeed =
@@ -76,6 +77,11 @@ export class ViewRecord {
 
   #put(entry: StoredKey): void {
     const { key, value, modRevision } = entry;
+    // Two of them may have one text: they can neither be named nor counted.
+    if (!isExact(key)) {
+      this.#whole = false;
+      return;
+    }
     this.#delete(key);
     const { key: keyMax, value: valueMax, all } = this.#limits;
     const size = key.length + value.length;

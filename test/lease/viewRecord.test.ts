@@ -43,6 +43,22 @@ describe('the record of a view', () => {
     }
   });
 
+  test('leaves out keys that are no UTF-8, of which two may have one text, and is not whole with them', () => {
+    const odd = [
+      [0x2f, 0xff],
+      [0x2f, 0xfe],
+    ].map((bytes) => Buffer.from(bytes).toString());
+    const record = new ViewRecord();
+    record.take(snapshot(entry('/b'), ...odd.map((key) => entry(key))));
+    assert.deepEqual([[...record.entries.keys()], record.whole], [['/b'], false]);
+    const gone = { type: 'delete' as const, key: odd[0] ?? '', modRevision: 10 };
+    record.take({ type: 'changes', revision: 10, events: [gone] });
+    assert.equal(record.whole, false, 'the other one is still there');
+    record.take(snapshot(entry('/b')));
+    record.take({ type: 'changes', revision: 11, events: [put(odd[0] ?? '')] });
+    assert.equal(record.whole, false);
+  });
+
   test('that had a value which has grown too long forgets the key', () => {
     const record = new ViewRecord({ key: 5, value: 5, all: 20 });
     record.take(snapshot(entry('/a')));
