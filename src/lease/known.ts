@@ -4,7 +4,7 @@
  * etcd that gave it may have been wiped, and its revisions begin anew.
  */
 import { type ReadLease, readLease } from './codec.ts';
-import type { KeyAnswer, KeyPut, StoredKey } from './keys.ts';
+import type { KeyAnswer, KeyTransaction, StoredKey } from './keys.ts';
 import type { Leases } from './view.ts';
 
 /** What an answer told about a key; undefined: that it is absent. */
@@ -50,18 +50,21 @@ export class Known {
     return undefined;
   }
 
-  /** Whether the key is now as the transaction put it, or as its answer shows it. */
-  tellAnswer(name: string, put: KeyPut, answer: KeyAnswer, now: number): void {
-    const { key, value, lease } = put;
+  /** Each key of the transaction is now as that put or deleted it, or as its answer shows it: where not at all, absent. */
+  tellAnswer(name: string, asked: KeyTransaction, answer: KeyAnswer, now: number): void {
+    const [{ key, value, lease }, ...deletes] = asked.writes;
     const { revision } = answer;
-    const entry = answer.succeeded
-      ? { key, value, lease, createRevision: revision, modRevision: revision }
-      : answer.current.find((current) => current.key === key);
-    this.tell(name, entry, revision, now);
-    if (answer.succeeded) return;
-    const prefix = key.slice(0, key.length - name.length);
-    for (const other of answer.current)
-      if (other.key !== key) this.tell(other.key.slice(prefix.length), other, revision, now);
+    const nameOf = (other: string): string => other.slice(key.length - name.length);
+    if (answer.succeeded) {
+      const entry = { key, value, lease, createRevision: revision, modRevision: revision };
+      this.tell(name, entry, revision, now);
+      for (const gone of deletes) this.tell(nameOf(gone.key), undefined, revision, now);
+      return;
+    }
+    for (const compared of asked.compare) {
+      const entry = answer.current.find((current) => current.key === compared.key);
+      this.tell(nameOf(compared.key), entry, revision, now);
+    }
   }
 
   get(name: string): ReadLease | undefined {

@@ -3,25 +3,27 @@
  * It decides (ownPlan) from what is known now and sends one request at a time. Every write is conditional on the
  * key's absence or revision, and comes after the state that explains it is on disk.
  */
-import { backoffMs, type Core, type TimerInput } from '../core/index.ts';
+import type { Core, TimerInput } from '../core/index.ts';
 import type { Prefix } from '../ip/index.ts';
-import { leaseValue, type PublicAddresses, type ReadLease } from './codec.ts';
+import type { PublicAddresses, ReadLease } from './codec.ts';
 import type { DepartedSubnets } from './departed.ts';
 import type { KeeperState } from './keeper.ts';
-import type { KeyPut } from './keys.ts';
 import { Known } from './known.ts';
 import { heldByDisk, heldUnder, triedUnder } from './ownership.ts';
-import { type Facts, type Plan, planNext } from './ownPlan.ts';
-import { Contest, earliest, OnDisk, type Pending, transactionOf } from './ownRequests.ts';
+import { type Facts, type Plan, type PutPlan, planNext } from './ownPlan.ts';
+import { Contest, earliest, OnDisk, type Pending, Retry, transactionOf } from './ownRequests.ts';
 import { heldText, subnetsOf, subnetsText } from './ownText.ts';
-import type { ConfigState, OwnInput, OwnOptions, OwnOutput, OwnStatus } from './ownTypes.ts';
+import type {
+  ConfigState,
+  HeldSubnet,
+  OwnInput,
+  OwnOptions,
+  OwnOutput,
+  OwnStatus,
+} from './ownTypes.ts';
 import { Voice } from './ownVoice.ts';
 import type { OwnState } from './state.ts';
 import type { Leases } from './view.ts';
-
-type PutPlan = Extract<Plan, { kind: 'put' }>;
-type Held = Extract<OwnOutput, { type: 'held' }>['lease'];
-type HoldPlan = Extract<Plan, { kind: 'hold' }>;
 
 export class Own implements Core<OwnInput, OwnOutput> {
   readonly #options: OwnOptions;
@@ -38,8 +40,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   #attempt = 0;
   /** The key whose transaction had no answer. */
   #readBack: string | undefined;
-  #failures = 0;
-  #retryAt: number | undefined;
+  readonly #retry: Retry;
   readonly #contest: Contest;
   #announced: string | undefined;
   /** Our key as it was when it was last held: while a view shows the very same, there is nothing to plan. */
@@ -56,14 +57,18 @@ export class Own implements Core<OwnInput, OwnOutput> {
     this.#own = options.state;
     this.#leaseId = options.state?.etcdLease;
     this.#disk = new OnDisk(options.state);
+    this.#retry = new Retry(options.retry, options.random);
     this.#contest = new Contest(options.random);
   }
 
   get deadline(): number | undefined {
-    const at = earliest(this.#retryAt, this.#disk.deadline, this.#contest.deadline);
+    const at = earliest(this.#retry.deadline, this.#disk.deadline, this.#contest.deadline);
     // Whatever ends a request or a pause looks for stale answers too.
-    const busy = this.#pending !== undefined || this.#retryAt !== undefined;
-    return busy ? at : earliest(at, this.#known.deadline);
+    return this.#busy ? at : earliest(at, this.#known.deadline);
+  }
+
+  get #busy(): boolean {
+    return this.#pending !== undefined || this.#retry.deadline !== undefined;
   }
 
   handle(input: OwnInput | TimerInput, now: number): OwnOutput[] {
@@ -72,7 +77,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
       return [];
     this.#settled = undefined;
     this.#wake(now);
-    if (this.#pending === undefined && this.#retryAt === undefined) this.#proceed(now);
+    if (!this.#busy) this.#proceed(now);
     const out = this.#out;
     this.#out = [];
     return out;
@@ -83,7 +88,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   #wake(now: number): void {
-    if (this.#retryAt !== undefined && now >= this.#retryAt) this.#retryAt = undefined;
+    this.#retry.wake(now);
     this.#contest.wake(now);
     this.#disk.wake(now);
     if (this.#pending === undefined) this.#readBack ??= this.#known.stale(now);
@@ -124,9 +129,9 @@ export class Own implements Core<OwnInput, OwnOutput> {
     } else if (pending.kind === 'persist') {
       this.#disk.saved(pending.state);
     } else if (pending.kind === 'transact' && answer.type === 'transacted') {
-      this.#failures = 0;
+      this.#retry.answered(pending.transaction, answer.answer.succeeded);
       this.#voice.setTrouble(undefined);
-      this.#known.tellAnswer(pending.name, pending.put, answer.answer, now);
+      this.#known.tellAnswer(pending.name, pending.transaction, answer.answer, now);
     } else if (pending.kind === 'read' && answer.type === 'readBack') {
       this.#readBack = undefined;
       if (answer.entry !== undefined) this.#voice.setTrouble(undefined);
@@ -141,12 +146,12 @@ export class Own implements Core<OwnInput, OwnOutput> {
       this.#disk.failed(pending.state, now);
       return;
     }
-    this.#failures += 1;
-    this.#retryAt = now + backoffMs(this.#failures, this.#options.retry, this.#options.random);
+    this.#retry.failed(now);
     if (pending.kind === 'transact') {
       this.#readBack = pending.name;
       // A put fails as well if its etcd lease is gone: let the keeper look.
-      if (pending.put.lease !== '0') this.#out.push({ type: 'want', id: pending.put.lease });
+      const [{ lease }] = pending.transaction.writes;
+      if (lease !== '0') this.#out.push({ type: 'want', id: lease });
     }
     const trouble = `etcd did not confirm key ${pending.name}: ${reason}`;
     this.#out.push(...this.#voice.setTrouble(trouble));
@@ -220,7 +225,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     };
   }
 
-  #hold({ reservation, here, revision }: HoldPlan): void {
+  #hold({ reservation, here, revision }: Extract<Plan, { kind: 'hold' }>): void {
     if (this.#own === undefined) return;
     const own = heldUnder(this.#own, here, revision);
     this.#own = own;
@@ -233,7 +238,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (!this.#persist(own)) this.#settled = this.#ourKey;
   }
 
-  #announce(lease: Held): void {
+  #announce(lease: HeldSubnet): void {
     const { name, reservation, publicIp, publicIp6 } = lease;
     const text = [name, reservation, publicIp?.text, publicIp6?.text].join();
     if (this.#announced === text) return;
@@ -255,26 +260,21 @@ export class Own implements Core<OwnInput, OwnOutput> {
   }
 
   /** Puts our value on our key, once the state is on disk and the etcd lease is there. */
-  #put({ condition, lease, here, contested, earlier }: PutPlan, now: number): void {
+  #put(plan: PutPlan, now: number): void {
     if (this.#own === undefined) return;
-    if (contested && !this.#contest.isTurn(now)) return;
-    const own = triedUnder(this.#own, here, condition);
+    if (plan.contested && !this.#contest.isTurn(now)) return;
+    const own = triedUnder(this.#own, plan.here, plan.condition);
     this.#own = own;
     if (this.#persist(own)) return;
-    if (lease !== '0' && !this.#wantKeeper(lease)) return this.#ungranted();
-    const key = this.#options.subnetsPrefix + own.subnet;
-    const put: KeyPut = { type: 'put', key, value: leaseValue(here), lease };
+    if (plan.lease !== '0' && !this.#wantKeeper(plan.lease)) {
+      this.#out.push(...this.#voice.ungranted(this.#keeper));
+      return;
+    }
+    const transaction = transactionOf(this.#options.subnetsPrefix, own.subnet, plan);
+    if (this.#retry.isRefused(transaction, now)) return;
     const attempt = ++this.#attempt;
-    this.#pending = { kind: 'transact', attempt, name: own.subnet, put };
-    const transaction = transactionOf(put, condition, own.subnet, earlier);
+    this.#pending = { kind: 'transact', attempt, name: own.subnet, transaction };
     this.#out.push({ type: 'transact', attempt, transaction });
-  }
-
-  /** What cannot be asked for, for want of an etcd lease: said once, however often that is refused. */
-  #ungranted(): void {
-    const keeper = this.#keeper;
-    if (keeper.kind !== 'granting' || keeper.reason === undefined || this.#voice.troubled) return;
-    this.#out.push(...this.#voice.setTrouble(`etcd did not grant a lease: ${keeper.reason}`));
   }
 
   /** Whether the etcd lease is there; if nobody keeps it, the keeper is asked to. */

@@ -79,6 +79,8 @@ export type Plan =
       readonly revision: number;
     };
 
+export type PutPlan = Extract<Plan, { kind: 'put' }>;
+
 export function planNext(facts: Facts): Plan {
   const { config, leases, own, announced } = facts;
   const wait = (status: OwnStatus, sentence: string): Plan => ({

@@ -1,9 +1,9 @@
 /** What the core of our own subnet waits for: one request at a time, the disk's word, and its turn in a contest. */
 import { type BackoffOptions, backoffMs, type Random } from '../core/index.ts';
+import { leaseValue } from './codec.ts';
 import type { KeyPut, KeyTransaction } from './keys.ts';
 import { stateText } from './ownership.ts';
-import type { Earlier } from './ownHalf.ts';
-import type { Condition } from './ownTypes.ts';
+import type { PutPlan } from './ownPlan.ts';
 import type { OwnState } from './state.ts';
 
 /** The one request under way. */
@@ -13,18 +13,17 @@ export type Pending =
       readonly kind: 'transact';
       readonly attempt: number;
       readonly name: string;
-      readonly put: KeyPut;
+      readonly transaction: KeyTransaction;
     }
   | { readonly kind: 'read'; readonly attempt: number; readonly name: string };
 
 /** Our key, which is named `name`, put on its condition, in the place of earlier ones, each as it was last seen. */
 export function transactionOf(
-  put: KeyPut,
-  condition: Condition,
+  prefix: string,
   name: string,
-  earlier: readonly Earlier[] = [],
+  { condition, here, lease, earlier = [] }: PutPlan,
 ): KeyTransaction {
-  const prefix = put.key.slice(0, put.key.length - name.length);
+  const put: KeyPut = { type: 'put', key: prefix + name, value: leaseValue(here), lease };
   const gone = earlier.map((one) => ({ key: prefix + one.name, revision: one.revision }));
   return {
     compare: [
@@ -78,6 +77,48 @@ export class OnDisk {
     if (this.#againAt === undefined || now < this.#againAt) return;
     this.#againAt = undefined;
     this.#refused = undefined;
+  }
+}
+
+/** When etcd is to be asked again: after a failure, and after a refusal that leads to the very same request. */
+export class Retry {
+  readonly #options: BackoffOptions;
+  readonly #random: Random;
+  #failures = 0;
+  #at: number | undefined;
+  #refused: string | undefined;
+
+  constructor(options: BackoffOptions, random: Random) {
+    this.#options = options;
+    this.#random = random;
+  }
+
+  get deadline(): number | undefined {
+    return this.#at;
+  }
+
+  failed(now: number): void {
+    this.#failures += 1;
+    this.#at = now + backoffMs(this.#failures, this.#options, this.#random);
+  }
+
+  answered(asked: KeyTransaction, succeeded: boolean): void {
+    if (succeeded) this.#failures = 0;
+    this.#refused = succeeded ? undefined : JSON.stringify(asked);
+  }
+
+  /** Whether this was refused just now. Then its wait has begun: what we know of etcd may be behind. */
+  isRefused(asked: KeyTransaction, now: number): boolean {
+    if (this.#refused === undefined) return false;
+    const same = this.#refused === JSON.stringify(asked);
+    this.#refused = undefined;
+    if (same) this.failed(now);
+    else this.#failures = 0;
+    return same;
+  }
+
+  wake(now: number): void {
+    if (this.#at !== undefined && now >= this.#at) this.#at = undefined;
   }
 }
 

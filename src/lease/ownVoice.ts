@@ -1,4 +1,5 @@
 /** What is said about our own subnet: once per change, with what troubles it until that is over. */
+import type { KeeperState } from './keeper.ts';
 import type { OwnOutput, OwnStatus } from './ownTypes.ts';
 
 export class Voice {
@@ -6,10 +7,6 @@ export class Voice {
   #status: OwnStatus = 'waiting';
   #what = '';
   #said = '';
-
-  get troubled(): boolean {
-    return this.#trouble !== undefined;
-  }
 
   /** What is to be put out: nothing where it was said already. */
   say(status: OwnStatus, what: string): OwnOutput[] {
@@ -24,10 +21,18 @@ export class Voice {
     return trouble === undefined ? [] : this.#output();
   }
 
+  /** What cannot be asked for, for want of an etcd lease: said once, however often that is refused. */
+  ungranted(keeper: KeeperState): OwnOutput[] {
+    const unrefused = keeper.kind !== 'granting' || keeper.reason === undefined;
+    if (unrefused || this.#trouble !== undefined) return [];
+    return this.setTrouble(`etcd did not grant a lease: ${keeper.reason}`);
+  }
+
   #output(): OwnOutput[] {
     // Held, but what was to be written about it may or may not be in etcd.
-    const status = this.#status === 'held' && this.troubled ? 'doubtful' : this.#status;
-    const sentence = this.troubled ? `${this.#what}; ${this.#trouble}` : this.#what;
+    const troubled = this.#trouble !== undefined;
+    const status = this.#status === 'held' && troubled ? 'doubtful' : this.#status;
+    const sentence = troubled ? `${this.#what}; ${this.#trouble}` : this.#what;
     if (this.#said === `${status} ${sentence}`) return [];
     this.#said = `${status} ${sentence}`;
     return [{ type: 'status', status, sentence }];

@@ -5,11 +5,47 @@ import { overlaps, prefixOf, v4, v6 } from '../../src/ip/index.ts';
 import { fits } from '../../src/lease/allocator.ts';
 import { completed, earlierKeys, halfUnder } from '../../src/lease/ownHalf.ts';
 import { address, DUAL, NETWORK, prefix, range, read, valueText } from '../support/leases.ts';
+import { Bench, STATE, US } from '../support/ownBench.ts';
 
 const four = (n: number) => prefixOf(v4(0x0a640000 + n * 256), 24);
 const six = (n: number) => prefixOf(v6((0xfd000001_00000000n + BigInt(n)) << 64n), 64);
 const none = { subnet: undefined, subnet6: undefined };
 const ONLY6 = { v4: undefined, v6: DUAL.v6 };
+
+const HALF = '10.100.3.0-24';
+
+/** Holds the IPv4 half of its subnet, and has just asked for both: what it asks etcd at each input. */
+function migrating() {
+  const bench = new Bench({ state: STATE });
+  bench.config({ kind: 'valid', config: DUAL });
+  bench.give({ type: 'addresses', publicIp: address(US), publicIp6: address('fd00:9::104') });
+  bench.leases([HALF, US, '700']);
+  bench.saved();
+  const asked = bench.kept('700');
+  return { bench, asked };
+}
+
+describe('a transaction that puts both halves in the place of one', () => {
+  test('and is refused because the one is gone is asked for again without it', () => {
+    const { bench, asked } = migrating();
+    assert.deepEqual(bench.compared, [`${HALF}&fd00:1:0:3::-64 absent`, `${HALF} 11`], `${asked}`);
+    assert.equal(bench.refused().length, 1);
+    assert.deepEqual(bench.compared, [`${HALF}&fd00:1:0:3::-64 absent`]);
+  });
+
+  test('and is refused again and again though nothing is other than we know is asked for ever more slowly', () => {
+    const { bench } = migrating();
+    bench.refused();
+    const at: number[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      assert.deepEqual(bench.refused(), [], 'not at once');
+      assert.equal(bench.wake().length, 1);
+      at.push(bench.now);
+    }
+    const [a = 0, b = 0, c = 0, d = 0] = at;
+    assert.ok(a > 0 && b - a > a && c - b > b - a && d - c > c - b, `${at}`);
+  });
+});
 
 describe('the half of a subnet', () => {
   test('is kept whole, with a free subnet beside it, whatever is taken', () => {

@@ -30,6 +30,8 @@ export class Bench {
   readonly view = new LeaseView(PREFIX);
   /** What left the view before. */
   departed: DepartedSubnets = new Map();
+  /** What the last transaction is conditional on. */
+  compared: string[] = [];
   #attempt = 0;
   #revision = 10;
 
@@ -100,6 +102,13 @@ export class Bench {
     return this.give({ type: 'transacted', attempt: this.#attempt, answer });
   }
 
+  /** Etcd refuses the transaction: none of its keys is there. */
+  refused(): string[] {
+    this.#revision += 1;
+    const answer = { succeeded: false as const, revision: this.#revision, current: [] };
+    return this.give({ type: 'transacted', attempt: this.#attempt, answer });
+  }
+
   failed(reason = 'no answer'): string[] {
     return this.give({ type: 'failed', attempt: this.#attempt, reason });
   }
@@ -140,6 +149,9 @@ export class Bench {
       case 'transact': {
         this.#attempt = output.attempt;
         const [compare] = output.transaction.compare;
+        this.compared = output.transaction.compare.map(
+          (one) => `${one.key.slice(PREFIX.length)} ${one.is === 'absent' ? one.is : one.revision}`,
+        );
         const [put] = output.transaction.writes;
         const condition =
           compare?.is === 'modRevision' ? `revision ${compare.revision}` : compare?.is;
