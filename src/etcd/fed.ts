@@ -26,7 +26,7 @@ export class Fed {
     return this.#begun ? this.#header.revision : undefined;
   }
 
-  /** How many keys there are, roughly. */
+  /** How many keys there are. */
   get keys(): number {
     return this.#keys;
   }
@@ -35,7 +35,7 @@ export class Fed {
   get witness(): Witness | undefined {
     const touched = this.#touched;
     if (touched === undefined) return undefined;
-    const witness = { ...touched, ...this.#header };
+    const witness = { ...touched, ...this.#header, count: this.#keys };
     if (touched.entry !== undefined) return witness;
     // That a key is absent proves a restored etcd wrong, but not one that was wiped.
     const standing = [...this.#standing.values()].at(-1);

@@ -41,24 +41,33 @@ export async function listPrefix(session: Session, prefix: string): Promise<List
 /** Whether etcd has this history; undefined: it has forgotten it. A revision that it has not come to is of another one. */
 export async function isOneHistory(
   session: Session,
+  prefix: string,
   witness: Witness,
 ): Promise<boolean | undefined> {
-  const { key, entry, revision, clusterId, standing } = witness;
+  const { key, entry, revision, clusterId, standing, count } = witness;
   if (standing !== undefined) {
     const beside = { key: standing.key, entry: standing, revision, clusterId };
-    const stood = await isOneHistory(session, beside);
+    const stood = await isOneHistory(session, prefix, beside);
     if (stood !== true) return stood;
   }
   try {
     const { header, entries } = await session.idempotent((endpoint) =>
       endpoint.call(RANGE, { key: Buffer.from(key), revision }),
     );
-    return otherHistory(witness, header) === undefined && isSamePut(entries[0], entry);
+    if (otherHistory(witness, header) !== undefined || !isSamePut(entries[0], entry)) return false;
+    return count === undefined || count === (await countAt(session, prefix, revision));
   } catch (error) {
     if (error instanceof EtcdError && error.kind === 'compacted') return undefined;
     if (error instanceof EtcdError && /future revision/.test(error.message)) return false;
     throw error;
   }
+}
+
+/** How many keys there were at a revision. */
+async function countAt(session: Session, prefix: string, revision: number): Promise<number> {
+  const range = { ...prefixRange(prefix), revision, keysOnly: true, limit: 1 };
+  const { count } = await session.idempotent((endpoint) => endpoint.call(RANGE, range));
+  return count;
 }
 
 /**

@@ -18,7 +18,8 @@ export type Proof =
 /** What etcd must still know if its history is that of the view: the key that another history is least likely to have just so. */
 export function witnessOf({ entries, revision, clusterId }: SavedView): Witness | undefined {
   const newest = newestOf(entries);
-  return newest && { key: newest.key, entry: newest, revision, clusterId };
+  const count = entries.length;
+  return newest && { key: newest.key, entry: newest, revision, clusterId, count };
 }
 
 export function proofOf(saved: SavedView, since: Since): Proof {

@@ -25,6 +25,8 @@ export interface Since {
 export interface Witness extends Header {
   readonly key: string;
   readonly entry: KeyValue | undefined;
+  /** How many keys there were in all: of an etcd that was set up anew in the same order, one may stand just so. */
+  readonly count?: number;
   /** Where the key was not there: one that was. An empty etcd lacks every key that was ever deleted. */
   readonly standing?: KeyValue | undefined;
 }

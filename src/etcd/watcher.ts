@@ -88,7 +88,7 @@ export class Watcher {
     send: Send<WatchInput>,
   ): Promise<void> {
     const read = async (): Promise<WatchInput> => {
-      if (witness && (await isOneHistory(this.#session, witness)) === false)
+      if (witness && (await isOneHistory(this.#session, this.#prefix, witness)) === false)
         return { type: 'foreign', attempt };
       const since = await readSince(this.#session, this.#prefix, from, witnesses);
       return { type: 'since', attempt, ...since };
@@ -121,7 +121,8 @@ export class Watcher {
     const running: Running = { attempt, stream: undefined, endpoint: undefined };
     this.#running = running;
     try {
-      const known = witness === undefined || (await isOneHistory(this.#session, witness));
+      const known =
+        witness === undefined || (await isOneHistory(this.#session, this.#prefix, witness));
       if (this.#running !== running) return;
       if (known !== true) {
         this.#running = undefined;

@@ -10,12 +10,12 @@ const entry = (key: string, revision: number): KeyValue => ({
 const header = (revision: number) => ({ revision, clusterId: '1' });
 
 describe('the witness of a watch', () => {
-  test('is the key that was put last', () => {
+  test('is the key that was put last, one of so many', () => {
     const fed = new Fed();
     fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
-    assert.deepEqual(fed.witness, { key: 'b', entry: entry('b', 4), ...header(5) });
+    assert.deepEqual(fed.witness, { key: 'b', entry: entry('b', 4), ...header(5), count: 2 });
     fed.changes([{ type: 'put', entry: entry('c', 6) }]);
-    assert.deepEqual(fed.witness, { key: 'c', entry: entry('c', 6), ...header(6) });
+    assert.deepEqual(fed.witness, { key: 'c', entry: entry('c', 6), ...header(6), count: 3 });
   });
 
   test('is never an absence alone, which a wiped etcd would confirm: the newest key that stands is beside it', () => {
@@ -23,7 +23,7 @@ describe('the witness of a watch', () => {
     fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
     fed.changes([{ type: 'put', entry: entry('c', 6) }]);
     fed.changes([{ type: 'delete', key: 'b', modRevision: 7 }]);
-    const absent = { key: 'b', entry: undefined, ...header(7) };
+    const absent = { key: 'b', entry: undefined, ...header(7), count: 2 };
     assert.deepEqual(fed.witness, { ...absent, standing: entry('c', 6) });
   });
 

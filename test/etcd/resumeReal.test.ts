@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
-import type { Etcd, KeyValue, SavedView } from '../../src/etcd/index.ts';
+import type { Etcd, KeyValue, SavedView, WatchFeed } from '../../src/etcd/index.ts';
 import { freePort, startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { findProgram, needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
@@ -94,6 +94,25 @@ describe('watches that begin with a saved view', { skip: SKIP }, () => {
       watches.every(({ mirror }) => mirror.has('/fleet/new')),
     );
     for (const { stop } of watches) stop();
+  });
+
+  test('know an etcd that was set up anew in the same order by how many keys there were then', async () => {
+    await server.put('/anew/config', 'c');
+    await server.put('/anew/a', '1');
+    const saved = await savedNow(direct, '/anew/', '/anew/config');
+    const [config] = saved.entries.filter(({ key }) => key === '/anew/config');
+    assert.ok(config !== undefined);
+    // The newest key and the witness stand just so; a third one was there before, and never was here.
+    const before = { ...saved, entries: [...saved.entries, { ...config, key: '/anew/b' }] };
+    const abort = new AbortController();
+    const history = await new Promise<string>((resolve) => {
+      const take = (item: WatchFeed): void => {
+        if (item.type === 'snapshot') resolve(item.otherHistory ?? 'the same');
+      };
+      direct.watch('/anew/', take, abort.signal, before);
+    });
+    abort.abort();
+    assert.match(history, /set up anew/);
   });
 
   test('need no history: a compaction of all of it costs no list', async () => {

@@ -82,7 +82,7 @@ describe('the watch core', () => {
     scene.now = scene.watch.deadline ?? 0;
     const [open] = scene.watch.handle({ type: 'timer' }, scene.now);
     assert.ok(open?.type === 'open');
-    assert.deepEqual(open.witness, { key: '/k', entry: put(7).entry, ...at(7) });
+    assert.deepEqual(open.witness, { key: '/k', entry: put(7).entry, ...at(7), count: 2 });
     // Restored from a backup: the same id, and more writes since than were lost.
     assert.deepEqual(scene.in({ type: 'foreign', attempt: open.attempt }), [
       `cancel#${open.attempt}`,
@@ -102,7 +102,12 @@ describe('the watch core', () => {
     const listed = { type: 'listed', attempt: 1, header: at(5), entries } as const;
     const [, open] = watch.handle(listed, 0);
     assert.ok(open?.type === 'open');
-    assert.deepEqual(open.witness, { key: '/old', entry: put(3, '/old').entry, ...at(5) });
+    assert.deepEqual(open.witness, {
+      key: '/old',
+      entry: put(3, '/old').entry,
+      ...at(5),
+      count: 1,
+    });
     assert.deepEqual(words(watch.handle({ type: 'foreign', attempt: 2 }, 0)), [
       'cancel#2',
       'stale',

@@ -55,6 +55,18 @@ export class SimCluster {
     });
   }
 
+  /** How many keys there were under `prefix` at a revision. */
+  countAt(prefix: string, revision: number): number {
+    const keys = new Set<string>();
+    for (const event of this.since(0, prefix)) {
+      const { key, modRevision } = event.type === 'put' ? event.entry : event;
+      if (modRevision > revision) break;
+      if (event.type === 'put') keys.add(key);
+      else keys.delete(key);
+    }
+    return keys.size;
+  }
+
   /** As `etcdctl put` and `etcdctl del` do. */
   put(key: string, value: string, lease = '0'): void {
     this.#write({ type: 'put', key, value, lease });

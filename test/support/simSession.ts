@@ -130,7 +130,7 @@ export class SimSession implements Etcd {
           return this.#compared(output, prefix, send);
         case 'open':
           this.#stream = undefined;
-          return this.#open(output, send, (opened) => {
+          return this.#open(output, prefix, send, (opened) => {
             if (signal.aborted) return;
             this.#stream = opened;
             pump();
@@ -209,7 +209,7 @@ export class SimSession implements Etcd {
     send: Send<WatchInput>,
   ): void {
     this.#request(attempt, send, 'compare', (store) => {
-      if (from > this.#cluster.compacted && !this.#knows(witness))
+      if (from > this.#cluster.compacted && !this.#knows(prefix, witness))
         return { type: 'foreign', attempt };
       const all = this.#cluster.under(prefix);
       return {
@@ -226,12 +226,13 @@ export class SimSession implements Etcd {
 
   #open(
     { attempt, from, witness }: Extract<WatchOutput, { type: 'open' }>,
+    prefix: string,
     send: Send<WatchInput>,
     opened: (stream: Stream) => void,
   ): void {
     const open = this.line.call('watch', () => {
       const { compacted, term } = this.#cluster;
-      const foreign = from > compacted && !this.#knows(witness);
+      const foreign = from > compacted && !this.#knows(prefix, witness);
       return { header: this.#header, term, gone: from <= compacted, foreign };
     });
     open.then(
@@ -244,20 +245,20 @@ export class SimSession implements Etcd {
     );
   }
 
-  /** Whether the key was then as the witness says. */
-  #knows(witness: Witness | undefined): boolean {
+  /** Whether the key was then as the witness says, and one of as many. */
+  #knows(prefix: string, witness: Witness | undefined): boolean {
     if (witness === undefined) return true;
-    const { key, entry, revision, clusterId, standing } = witness;
+    const { key, entry, revision, clusterId, standing, count } = witness;
     if (clusterId !== this.#cluster.id) return false;
     const beside = standing && { key: standing.key, entry: standing, revision, clusterId };
-    if (!this.#knows(beside)) return false;
-    const before = this.#cluster.since(0, key).filter((event) => {
+    if (!this.#knows(prefix, beside)) return false;
+    const last = this.#cluster.since(0, key).findLast((event) => {
       const at = event.type === 'put' ? event.entry : event;
       return at.key === key && at.modRevision <= revision;
     });
-    const last = before.at(-1);
     const found = last?.type === 'put' ? last.entry : undefined;
-    return this.#cluster.store.revision >= revision && isSamePut(found, entry);
+    const counted = count === undefined || count === this.#cluster.countAt(prefix, revision);
+    return counted && this.#cluster.store.revision >= revision && isSamePut(found, entry);
   }
 
   #asked(what: 'progress' | 'probe', attempt: number, send: Send<WatchInput>): void {
