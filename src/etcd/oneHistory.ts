@@ -3,6 +3,7 @@
  * only grows. That neither is so proves nothing: a cluster that was wiped or restored has the same id, and soon a higher
  * revision. Then a key tells that was there (`Witness`).
  */
+import { isExact } from '../core/index.ts';
 import type { KeyValue } from './types.ts';
 import type { Header } from './watchTypes.ts';
 
@@ -21,10 +22,10 @@ export const isSamePut = (a: KeyValue | undefined, b: KeyValue | undefined): boo
   a?.modRevision === b?.modRevision &&
   a?.value === b?.value;
 
-/** The key that was put last; undefined: there is none. */
+/** The key that was put last, of those that can be asked for; undefined: there is none. */
 export function newestOf(entries: readonly KeyValue[]): KeyValue | undefined {
   let newest: KeyValue | undefined;
   for (const entry of entries)
-    if (newest === undefined || entry.modRevision > newest.modRevision) newest = entry;
+    if (entry.modRevision > (newest?.modRevision ?? 0) && isExact(entry.key)) newest = entry;
   return newest;
 }
