@@ -2,6 +2,7 @@
  * What a watch has fed: up to which revision, of which history. A cluster that was restored from a backup has the same id
  * and soon a higher revision; but at the revision of the change that we saw last, something else happened there.
  */
+import { isExact } from '../core/index.ts';
 import { newestOf, otherHistory } from './oneHistory.ts';
 import type { KeyValue, WatchEvent, WatchFeed } from './types.ts';
 import { growthOf, lastRevision } from './watchState.ts';
@@ -13,7 +14,7 @@ export class Fed {
   /** Everything up to there has been fed; before the first snapshot, what was saved up to there. */
   #header: Header = { revision: 0, clusterId: '0' };
   #begun = false;
-  /** The key that was changed last. */
+  /** The key that was changed last, of those that can be asked for: one that is no UTF-8 would never be found again. */
   #touched: Pick<Witness, 'key' | 'entry'> | undefined;
   /** Some keys that stand, the one put last the last. */
   readonly #standing = new Map<string, KeyValue>();
@@ -62,7 +63,7 @@ export class Fed {
     this.#keys = entries.length;
     const newest = newestOf(entries);
     this.#standing.clear();
-    for (const entry of entries.slice(0, STANDING_MAX)) this.#standing.set(entry.key, entry);
+    for (const entry of entries.slice(0, STANDING_MAX)) this.#stands(entry);
     if (newest !== undefined) this.#stands(newest);
     this.#touched = newest && { key: newest.key, entry: newest };
     const item = { type: 'snapshot', ...header, entries } as const;
@@ -72,21 +73,21 @@ export class Fed {
   /** Takes what came next; gives what to feed, or undefined if it does not follow. */
   changes(events: readonly WatchEvent[]): WatchFeed | undefined {
     const revision = lastRevision(events, this.#header.revision);
-    const last = events.at(-1);
-    if (revision === undefined || last === undefined) return undefined;
-    this.#touched =
-      last.type === 'put'
-        ? { key: last.entry.key, entry: last.entry }
-        : { key: last.key, entry: undefined };
-    for (const event of events)
-      if (event.type === 'put') this.#stands(event.entry);
-      else this.#standing.delete(event.key);
+    if (revision === undefined || events.length === 0) return undefined;
+    for (const event of events) {
+      const [key, entry] =
+        event.type === 'put' ? [event.entry.key, event.entry] : [event.key, undefined];
+      if (isExact(key)) this.#touched = { key, entry };
+      if (entry === undefined) this.#standing.delete(key);
+      else this.#stands(entry);
+    }
     this.#header = { ...this.#header, revision };
     this.#keys = Math.max(0, this.#keys + growthOf(events));
     return { type: 'changes', revision, events };
   }
 
   #stands(entry: KeyValue): void {
+    if (!isExact(entry.key)) return;
     this.#standing.delete(entry.key);
     this.#standing.set(entry.key, entry);
     const [first] = this.#standing.keys();

@@ -1,8 +1,9 @@
 /**
  * Whether a saved view, overlaid with what has changed since, is what etcd holds now. It is, if the history is the same
  * and the number of keys is: each key there now is either unchanged, and so in the view, or among the changed ones, so
- * that a key too many is the only error left, and the count shows it.
+ * that a key too many is the only error left, and the count shows it. Keys that are no UTF-8 cannot be counted by their texts.
  */
+import { isExact } from '../core/index.ts';
 import { newestOf, otherHistory } from './oneHistory.ts';
 import type { KeyValue, SavedView } from './types.ts';
 import type { Since, Witness } from './watchTypes.ts';
@@ -36,8 +37,9 @@ export function proofOf(saved: SavedView, since: Since): Proof {
     gone ||= before !== undefined && before.createRevision !== after?.createRevision;
   }
   for (const entry of changed) keys.set(entry.key, entry);
-  if (gone || since.more || keys.size !== count) return { kind: 'unknown' };
-  return { kind: 'whole', entries: [...keys.values()] };
+  const entries = [...keys.values()];
+  const isCounted = entries.length === count && entries.every(({ key }) => isExact(key));
+  return gone || since.more || !isCounted ? { kind: 'unknown' } : { kind: 'whole', entries };
 }
 
 /**

@@ -18,6 +18,23 @@ describe('the witness of a watch', () => {
     assert.deepEqual(fed.witness, { key: 'c', entry: entry('c', 6), ...header(6), count: 3 });
   });
 
+  test('is never a key that is no UTF-8: by its text it would not be found again', () => {
+    const fed = new Fed();
+    const odd = '/\u{fffd}';
+    fed.snapshot(header(5), [entry(odd, 4)]);
+    assert.deepEqual([fed.witness], [undefined]);
+    fed.snapshot(header(6), [entry('a', 2), entry(odd, 4)]);
+    assert.equal(fed.witness?.key, 'a');
+    fed.changes([{ type: 'put', entry: entry('b', 7) }]);
+    fed.changes([{ type: 'put', entry: entry(odd, 8) }]);
+    assert.deepEqual([fed.witness?.key, fed.witness?.revision], ['b', 8]);
+    fed.changes([{ type: 'delete', key: odd, modRevision: 9 }]);
+    assert.deepEqual([fed.witness?.key, fed.witness?.revision], ['b', 9]);
+    const events = ['a', odd].map((key) => ({ type: 'delete', key, modRevision: 10 }) as const);
+    fed.changes(events);
+    assert.deepEqual([fed.witness?.key, fed.witness?.standing?.key], ['a', 'b']);
+  });
+
   test('is never an absence alone, which a wiped etcd would confirm: the newest key that stands is beside it', () => {
     const fed = new Fed();
     fed.snapshot(header(5), [entry('a', 2), entry('b', 4)]);
