@@ -43,7 +43,7 @@ export class ViewSide {
   readonly #options: ViewSideOptions;
   readonly #context: () => ViewContext;
   readonly #unsaved: (reason: string | undefined) => void;
-  readonly #record = new ViewRecord();
+  readonly #record: ViewRecord;
   #confirmedAt: number | undefined;
   #live = false;
   /** The record says more than the disk. */
@@ -70,6 +70,7 @@ export class ViewSide {
     this.#context = context;
     this.#unsaved = unsaved;
     this.#onDisk = options.disk;
+    this.#record = new ViewRecord(`${options.etcdPrefix}/config`);
     this.#confirmedAt = options.disk?.confirmedAt;
     this.#wroteAt = ports.clock.now() - EVERY_MS;
     options.signal.addEventListener('abort', () => this.#cancel?.(), { once: true });

@@ -1,6 +1,7 @@
 /**
  * The keys of the cluster as they were last told, raw, for the disk. Bounded: what no honest writer writes is left out,
- * and then the record is no longer whole, so that nothing may be concluded from its number of keys.
+ * and while it is there the record is not whole, so that nothing may be concluded from its number of keys. The config is
+ * never left out: it bears witness of etcd's history.
  */
 import { isExact } from '../core/index.ts';
 import type { KeyEvent, StoredKey } from './keys.ts';
@@ -21,18 +22,27 @@ export interface RecordLimits {
   readonly all: number;
 }
 
+/** Characters of the names of what is left out. */
+const OMITTED_MAX = 1 << 16;
+
 const LIMITS: RecordLimits = { key: 256, value: 4_096, all: 1 << 24 };
 
 export class ViewRecord {
+  readonly #configKey: string;
   readonly #limits: RecordLimits;
   readonly #entries = new Map<string, StoredKey>();
   #characters = 0;
+  /** The keys that were left out and are there. */
+  readonly #omitted = new Set<string>();
+  #omittedCharacters = 0;
   #revision = 0;
   #clusterId = '0';
-  #whole = false;
+  /** Keys may be there that are neither recorded nor named as omitted. */
+  #blind = true;
   #newest: string | undefined;
 
-  constructor(limits = LIMITS) {
+  constructor(configKey: string, limits = LIMITS) {
+    this.#configKey = configKey;
     this.#limits = limits;
   }
 
@@ -51,7 +61,7 @@ export class ViewRecord {
 
   /** Whether `entries` are all keys that there are, and as they are. */
   get whole(): boolean {
-    return this.#whole;
+    return !this.#blind && this.#omitted.size === 0;
   }
 
   /** The key that was put last. */
@@ -65,7 +75,9 @@ export class ViewRecord {
       this.#clusterId = feed.clusterId;
       this.#entries.clear();
       this.#characters = 0;
-      this.#whole = true;
+      this.#omitted.clear();
+      this.#omittedCharacters = 0;
+      this.#blind = false;
       this.#newest = undefined;
       for (const entry of feed.entries) this.#put(entry);
     } else {
@@ -77,16 +89,10 @@ export class ViewRecord {
 
   #put(entry: StoredKey): void {
     const { key, value, modRevision } = entry;
-    // Two of them may have one text: they can neither be named nor counted.
-    if (!isExact(key)) {
-      this.#whole = false;
-      return;
-    }
     this.#delete(key);
-    const { key: keyMax, value: valueMax, all } = this.#limits;
     const size = key.length + value.length;
-    if (key.length > keyMax || value.length > valueMax || this.#characters + size > all) {
-      this.#whole = false;
+    if (!this.#hasRoom(key, value, size)) {
+      this.#omit(key);
       return;
     }
     this.#characters += size;
@@ -95,7 +101,25 @@ export class ViewRecord {
     if (newest === undefined || modRevision >= newest.modRevision) this.#newest = key;
   }
 
+  #hasRoom(key: string, value: string, size: number): boolean {
+    if (key === this.#configKey) return true;
+    const { key: keyMax, value: valueMax, all } = this.#limits;
+    const isOdd = key.length > keyMax || value.length > valueMax || !isExact(key);
+    return !isOdd && this.#characters + size <= all;
+  }
+
+  #omit(key: string): void {
+    const named = this.#omittedCharacters + key.length;
+    // Two keys that are no UTF-8 may have one text: that one of them goes says nothing of the other.
+    if (named > OMITTED_MAX || !isExact(key)) this.#blind = true;
+    else {
+      this.#omitted.add(key);
+      this.#omittedCharacters = named;
+    }
+  }
+
   #delete(key: string): void {
+    if (this.#omitted.delete(key)) this.#omittedCharacters -= key.length;
     const before = this.#entries.get(key);
     if (before === undefined) return;
     this.#characters -= key.length + before.value.length;

@@ -164,6 +164,32 @@ describe('an old view on disk', () => {
     await world.close();
   });
 
+  for (const config of ['short', 'very long'] as const)
+    test(`is no reason to hold a route, nor to list, where a peer left, or a value of a megabyte came and went (${config} config)`, async () => {
+      const { world, hosts, host } = await saved(3);
+      if (config === 'very long')
+        world.etcd.put(CONFIG_KEY, CONFIG.replace('{', `{"Comment":"${'x'.repeat(5_000)}",`));
+      world.etcd.put(`${SUBNETS}huge`, 'x'.repeat(1_000_000));
+      await world.run(1_000);
+      world.etcd.delete(`${SUBNETS}huge`);
+      await world.run(60_000);
+      assert.equal(host.machine.view?.whole, true);
+      const gone = hosts.at(-1);
+      assert.ok(gone !== undefined);
+      await host.kill();
+      const [compare = 0, list = 0] = calls(host);
+      host.start();
+      await world.until('it is right', () => world.converged);
+      assert.deepEqual(calls(host), [compare + 1, list]);
+      await host.kill();
+      await gone.stop();
+      world.etcd.delete(gone.key);
+      host.start();
+      await world.until('the route is gone', () => world.converged);
+      assert.deepEqual([host.holding, host.routes().length], [false, 1]);
+      await world.close();
+    });
+
   test('holds everything where the config was deleted while the agent was stopped', async () => {
     const { world, hosts, host } = await saved(3);
     const { subnet } = host;
