@@ -11,14 +11,12 @@ const GROUP = 20;
 
 console.log(`SEED=${FIRST}, ${COUNT} seeds`);
 
-/** Seeds that once found a mistake, and which. */
+/**
+ * Seeds that find a mistake, if it is made again, and which. A new kind of fault makes other runs of all seeds: those that
+ * find nothing any more go, and a test of their own names the mistake.
+ */
 const FOUND: readonly (readonly [seed: number, what: string])[] = [
-  [110, 'a watch went on over an etcd that had been wiped, since both lacked the key deleted last'],
-  [142, 'a watch was opened on an etcd that had been wiped since the list before it'],
-  [201, 'a watch went on over an etcd that had been wiped: two hosts missed each other for good'],
-  [265, 'a host without state and view swept by the word of an etcd that was wiped'],
   [415, 'a watch went on over an etcd that was set up anew: one key was put at its old revision'],
-  [240, 'the word of an etcd that was wiped was believed until its revision came again'],
 ];
 
 describe('five agents', () => {
