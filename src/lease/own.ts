@@ -73,18 +73,14 @@ export class Own implements Core<OwnInput, OwnOutput> {
 
   handle(input: OwnInput | TimerInput, now: number): OwnOutput[] {
     this.#take(input, now);
-    if (input.type === 'view' && this.#settled !== undefined && this.#ourKey === this.#settled)
-      return [];
+    const ours = this.#own && this.#known.get(this.#own.subnet);
+    if (input.type === 'view' && this.#settled !== undefined && ours === this.#settled) return [];
     this.#settled = undefined;
     this.#wake(now);
     if (!this.#busy) this.#proceed(now);
     const out = this.#out;
     this.#out = [];
     return out;
-  }
-
-  get #ourKey(): ReadLease | undefined {
-    return this.#own && this.#known.get(this.#own.subnet);
   }
 
   #wake(now: number): void {
@@ -100,6 +96,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
         this.#config = input.config;
         break;
       case 'view':
+        if (input.otherHistory) this.#settled = undefined;
         this.#known.setView(input.revision, input.leases, input.otherHistory ?? false);
         this.#departed = input.departed ?? this.#departed;
         break;
@@ -235,7 +232,7 @@ export class Own implements Core<OwnInput, OwnOutput> {
     if (!reservation && this.#keeper.kind === 'doubtful')
       this.#say('doubtful', `holding subnet ${subnet}: ${this.#keeper.reason}`);
     else this.#say('held', heldText(own.subnet, reservation, this.#replaces));
-    if (!this.#persist(own)) this.#settled = this.#ourKey;
+    if (!this.#persist(own)) this.#settled = this.#known.get(own.subnet);
   }
 
   #announce(lease: HeldSubnet): void {

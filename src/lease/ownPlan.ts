@@ -7,7 +7,7 @@ import { overlaps, type Prefix } from '../ip/index.ts';
 import { candidates, fits } from './allocator.ts';
 import { type PublicAddresses, type ReadLease, type Subnets, subnetName } from './codec.ts';
 import type { DepartedSubnets } from './departed.ts';
-import { namesUs, type Ownership, ownershipOf } from './ownership.ts';
+import { isAnothers, namesUs, type Ownership, ownershipOf } from './ownership.ts';
 import { completed, type Earlier, earlierKeys, halfUnder } from './ownHalf.ts';
 import { configText, fullText, pickingText, rangeText, subnetsOf, subnetsText } from './ownText.ts';
 import type { Condition, ConfigState, LostSubnet, OwnStatus } from './ownTypes.ts';
@@ -119,10 +119,13 @@ export function planNext(facts: Facts): Plan {
       `holding subnet ${subnetsText(own.subnet)}, which the network config no longer contains: a restart would ${kept === undefined ? 'pick a new subnet from' : 'keep the half that still fits, in'} ${rangeText(config.config)}`,
     );
   }
-  const owner = ownershipOf(leases.get(own.subnet), own, here, facts.twin);
+  const owner = ownershipOf(leases, own, here, facts.twin);
   const plan = planOwned(own, owner, here, announced);
   if (plan.kind === 'put' && owner.kind === 'absent')
     return { ...plan, earlier: earlierKeys(own.subnet, { ...own, here }, leases) };
+  // Our key is there, and too late: with its etcd lease it goes by itself.
+  const late = owner.kind === 'foreign' && owner.name !== own.subnet && leases.has(own.subnet);
+  if (plan.kind === 'forget' && late) return { ...plan, newLease: true };
   return plan.kind === 'yield' && facts.lost === 'replace' ? replaced(plan, own) : plan;
 }
 
@@ -138,7 +141,7 @@ function planHeld({ leases, here: all, twin }: Facts, own: OwnState, sentence: s
   const { subnet, subnet6 } = subnetsOf(own.subnet);
   const here = { publicIp: subnet && all.publicIp, publicIp6: subnet6 && all.publicIp6 };
   if (leases === undefined) return plan;
-  const owner = ownershipOf(leases.get(own.subnet), own, here, twin);
+  const owner = ownershipOf(leases, own, here, twin);
   const defence = planOwned(own, owner, here, true);
   return defence.kind === 'hold' ? plan : defence;
 }
@@ -180,12 +183,12 @@ function planOwned(
       return put(unchanged, own.etcdLease, doubt(sentence), true);
     }
     case 'unclear': {
-      const sentence = `key ${own.subnet} has ${owner.address}, an address that this host has or had, under an etcd lease that is not ours: nothing is written until it goes`;
+      const sentence = `key ${owner.name} has ${owner.address}, an address that this host has or had, under an etcd lease that is not ours: nothing is written until it goes`;
       return { kind: 'wait', say: doubt(sentence) };
     }
     case 'foreign': {
       if (!own.held) return { kind: 'forget', newLease: false, say: undefined };
-      const why = `subnet ${subnet} belongs to ${owner.owner} in etcd (key ${own.subnet}, revision ${owner.modRevision})`;
+      const why = `subnet ${subnet} belongs to ${owner.owner} in etcd (key ${owner.name}, revision ${owner.modRevision})`;
       const sentence = `${why}: this host stops writing to it, and takes it again when that key goes`;
       const say: Said = { status: 'superseded', sentence };
       return { kind: 'yield', say, why, rival: owner.etcdLease };
@@ -209,7 +212,7 @@ function choose(
   const others = half === undefined ? leases : new Map([...leases].filter(([at]) => at !== half));
   const kept = half === undefined ? previous : subnetsOf(half);
   const found =
-    findByAddress(leases, config, here, previous, near) ??
+    findByAddress(leases, config, here, previous, near, leaseId) ??
     (kept && completed(kept, { ...request, taken: [...near, ...takenBy(others, config)] })) ??
     candidates(request).next().value;
   if (found === undefined)
@@ -244,6 +247,7 @@ function findByAddress(
   here: PublicAddresses,
   previous: Subnets | undefined,
   near: readonly Prefix[],
+  leaseId: string | undefined,
 ): Subnets | undefined {
   const wish = previous === undefined ? undefined : subnetName(previous);
   let best: { readonly lease: Subnets; readonly rank: number } | undefined;
@@ -253,6 +257,7 @@ function findByAddress(
     const { subnet, subnet6 } = read.lease;
     const both = [subnet, subnet6].filter((prefix) => prefix !== undefined);
     if (both.some((one) => near.some((prefix) => overlaps(prefix, one)))) continue;
+    if (isAnothers(read.lease.name, leases, here, leaseId)) continue;
     const rank = read.lease.name === wish ? -1 : read.lease.createRevision;
     if (best === undefined || rank < best.rank) best = { lease: read.lease, rank };
   }

@@ -5,7 +5,7 @@
 import { parseAddress } from '../ip/index.ts';
 import { type PublicAddresses, readLease } from './codec.ts';
 import type { StoredKey } from './keys.ts';
-import { ownershipOf } from './ownership.ts';
+import { ownershipOfKey } from './ownership.ts';
 import type { OwnState } from './state.ts';
 
 export type ReleasePlan =
@@ -17,7 +17,7 @@ export type ReleasePlan =
 /** `entry`: the key that `state` names, as etcd has it now. */
 export function planRelease(state: OwnState, entry: StoredKey | undefined): ReleasePlan {
   const read = entry && readLease(state.subnet, entry);
-  const owner = ownershipOf(read, state, latest(state), undefined);
+  const owner = ownershipOfKey(read, state, latest(state), undefined);
   switch (owner.kind) {
     case 'absent':
       return { kind: 'gone' };

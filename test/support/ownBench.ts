@@ -66,13 +66,13 @@ export class Bench {
     return this.give({ type: 'keeper', state: { kind: 'held', id } });
   }
 
-  /** Keys as the next view shows them: name, address, etcd lease. */
-  leases(...keys: [name: string, publicIp: string, lease: string][]): string[] {
+  /** Keys as the next view shows them: name, address, etcd lease, and the revision they were created at: this one. */
+  leases(...keys: [name: string, publicIp: string, lease: string, created?: number][]): string[] {
     this.#revision += 1;
     const revision = this.#revision;
-    const entries = keys.map(([name, publicIp, lease]) => ({
-      ...{ key: PREFIX + name, value: valueText(publicIp), lease },
-      ...{ createRevision: revision, modRevision: revision },
+    const entries = keys.map(([name, publicIp, lease, created]) => ({
+      ...{ key: PREFIX + name, value: textOf(publicIp), lease },
+      ...{ createRevision: created ?? revision, modRevision: revision },
     }));
     this.view.apply({ type: 'snapshot', revision, entries });
     return this.give({
@@ -113,13 +113,13 @@ export class Bench {
     return this.give({ type: 'failed', attempt: this.#attempt, reason });
   }
 
-  readBack(publicIp?: string, lease = '900', revision = 50): string[] {
+  readBack(publicIp?: string, lease = '900', revision = 50, name = NAME): string[] {
     const entry =
       publicIp === undefined
         ? undefined
         : {
-            key: PREFIX + NAME,
-            value: valueText(publicIp),
+            key: PREFIX + name,
+            value: textOf(publicIp),
             lease,
             createRevision: revision,
             modRevision: revision,
@@ -160,6 +160,12 @@ export class Bench {
       }
     }
   }
+}
+
+/** Of an IPv4 address, or of both: `10.10.10.7 fd00:9::7`. */
+function textOf(addresses: string): string {
+  const [publicIp = '', publicIp6] = addresses.split(' ');
+  return valueText(publicIp, publicIp6);
 }
 
 /** Told the config and its address; waits for the leases. */
