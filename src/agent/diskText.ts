@@ -7,9 +7,13 @@ export function bootText({ revision, confirmedAt }: DiskView, leases: number): s
   return `${leases} leases from the view on disk (revision ${revision}${when}) until etcd answers`;
 }
 
-/** Whether our own key may have run out since etcd was last seen to have it; `wall` is now, in milliseconds since the epoch. */
+/**
+ * Whether our own key may have run out since etcd was last seen to have it; `wall` is now, in milliseconds since the epoch.
+ * A clock that was set back, as one without a battery is at a boot, does not tell how long ago that was.
+ */
 export function hasLapsed({ confirmedAt }: DiskView, ttlSeconds: number, wall: number): boolean {
-  return confirmedAt === undefined || wall - confirmedAt > ttlSeconds * 1_000;
+  if (confirmedAt === undefined || confirmedAt > wall) return true;
+  return wall - confirmedAt > ttlSeconds * 1_000;
 }
 
 /** Why our own subnet is held by the disk's word alone, as a clause. */
@@ -17,7 +21,9 @@ export function silenceText(disk: DiskView, ttlSeconds: number, wall: number, wh
   if (!hasLapsed(disk, ttlSeconds, wall)) return why;
   const { confirmedAt } = disk;
   const last = confirmedAt === undefined ? 'never' : `last at ${timeText(confirmedAt)}`;
-  return `${why}; its key was seen in etcd ${last}, and lives ${ttlSeconds} s without this host: the subnet may belong to another one by now`;
+  const ahead =
+    confirmedAt !== undefined && confirmedAt > wall ? ', which this clock says is yet to come' : '';
+  return `${why}; its key was seen in etcd ${last}${ahead}, and lives ${ttlSeconds} s without this host: the subnet may belong to another one by now`;
 }
 
 /** Why nothing is held at a start without etcd, though the disk names a subnet. */
