@@ -2,7 +2,8 @@
  * The packed records in which neighbour entries cross to and from the addon.
  * The layout is described once, in native/rtnetlink/src/neighbour.rs.
  */
-import type { KernelNeighbour, NeighbourOp } from '../neighbours/types.ts';
+import { Buffer } from 'node:buffer';
+import { type KernelNeighbour, type NeighbourOp, NUD } from '../neighbours/types.ts';
 import { getAddress, putAddress } from './records.ts';
 
 /** Bytes of one record. */
@@ -11,6 +12,9 @@ export const NEIGHBOUR_RECORD = 24;
 const FLAG_V6 = 1;
 const FLAG_LEARNED = 2;
 const FLAG_MANAGED = 4;
+
+/** An entry that did answer, and is or will be asked again. */
+const ASKED = NUD.stale | NUD.delay | NUD.probe;
 
 const KINDS = { add: 1, adopt: 2, delete: 3 } as const;
 
@@ -31,9 +35,12 @@ export function encodeNeighbourOps(ops: readonly NeighbourOp[]): Uint8Array {
 
 /**
  * Unpacks one dump after the other. What has not changed comes as the same object as before, and a state that did keeps its
- * address: there may be 16,000 entries each ten seconds, nearly all in the order and the state of before.
+ * address: there may be 16,000 entries each ten seconds, nearly all in the order and the state of before. Where all say the
+ * same, the array is that of before too; and what the kernel only asks again, as it does with every managed entry now and
+ * then, still says that it is reachable, until something else has changed.
  */
 export class NeighbourDumps {
+  #bytes: Uint8Array = new Uint8Array();
   #view: DataView = new DataView(new ArrayBuffer(0));
   #entries: readonly KernelNeighbour[] = [];
 
@@ -41,6 +48,7 @@ export class NeighbourDumps {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (bytes.length % NEIGHBOUR_RECORD !== 0)
       throw new RangeError(`${bytes.length} bytes are no records`);
+    if (isSame(this.#bytes, bytes)) return this.#entries;
     const entries: KernelNeighbour[] = [];
     let old = 0;
     for (let at = 0; at < bytes.length; at += NEIGHBOUR_RECORD) {
@@ -50,6 +58,7 @@ export class NeighbourDumps {
       if (known !== undefined) old += 1;
       entries.push(decodeNeighbour(view, at, known));
     }
+    this.#bytes = bytes;
     this.#view = view;
     this.#entries = entries;
     return entries;
@@ -65,6 +74,15 @@ export class NeighbourDumps {
       if (last.getUint32(begin + word) !== view.getUint32(at + word)) return false;
     return true;
   }
+}
+
+/** Whether a dump says what the last one said, but for those that were reachable then and are asked again. */
+function isSame(last: Uint8Array, bytes: Uint8Array): boolean {
+  if (last.length !== bytes.length) return false;
+  const held = bytes.slice();
+  for (let at = 0; at < held.length; at += NEIGHBOUR_RECORD)
+    if (last[at] === NUD.reachable && ((held[at] ?? 0) & ASKED) !== 0) held[at] = NUD.reachable;
+  return Buffer.compare(last, held) === 0;
 }
 
 /** `known`: the same entry as the last dump showed it, perhaps in another state. */

@@ -21,6 +21,8 @@ export class Entries {
   /** What the last dump showed, and what was written since. */
   readonly #actual = new ByNeighbour<KernelNeighbour>();
   #live: ReadonlySet<number> = new Set();
+  /** What the last dump gave, while nothing was written since. */
+  #seen: readonly KernelNeighbour[] | undefined;
 
   constructor(protocol: number) {
     this.#protocol = protocol;
@@ -57,7 +59,11 @@ export class Entries {
     return true;
   }
 
-  see({ live, neighbours }: NeighbourView): void {
+  /** Returns whether that is news: a dump in which nothing has changed costs a glance. */
+  see({ live, neighbours }: NeighbourView): boolean {
+    const news = neighbours !== this.#seen || !isSameSet(this.#live, live);
+    if (!news) return false;
+    this.#seen = neighbours;
     // In place: most are as they were, and there may be thousands each ten seconds.
     for (const entry of neighbours) this.#actual.set(entry, entry);
     if (this.#actual.size > neighbours.length) {
@@ -65,6 +71,7 @@ export class Entries {
       for (const entry of this.#actual.values()) if (!seen.has(entry)) this.#actual.delete(entry);
     }
     this.#live = new Set(live);
+    return true;
   }
 
   /** The state of what is wanted; undefined where there is no entry, or no carrier that could bring an answer. */
@@ -73,6 +80,7 @@ export class Entries {
   }
 
   done({ kind, neighbour, protocol }: NeighbourOp): void {
+    this.#seen = undefined;
     if (kind === 'delete') this.#actual.delete(neighbour);
     else {
       const state = this.#actual.get(neighbour)?.state ?? NUD.incomplete;
@@ -96,6 +104,9 @@ export class Entries {
     return protocol === this.#protocol && learned && state !== NUD.permanent;
   }
 }
+
+const isSameSet = (set: ReadonlySet<number>, list: readonly number[]): boolean =>
+  set.size === list.length && list.every((one) => set.has(one));
 
 /** An entry that the kernel made by itself for traffic; everything else is somebody's. */
 function isKernels({ protocol, learned, managed, state }: KernelNeighbour): boolean {

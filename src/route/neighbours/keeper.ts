@@ -17,6 +17,7 @@ import type {
 } from './keeperTypes.ts';
 import { Need } from './need.ts';
 import { Reach } from './reach.ts';
+import { type Support, statusUnkept, UNMANAGED, UNSUPPORTED } from './support.ts';
 import type { Neighbour, NeighbourOp, NeighbourView } from './types.ts';
 
 /** Each new entry is a broadcast: so many at a time, so far apart. */
@@ -29,12 +30,6 @@ const FAILED_MS = 4_500;
 /** A delete and an adoption name no owner: they follow a look at whose entry it is by no more than this. */
 const FRESH_MS = 1_000;
 const RETRY = { firstMs: 500, maxMs: 30_000 };
-/** With these a kernel refuses flags that it does not know, and `ip` words. */
-const UNSUPPORTED: ReadonlySet<string> = new Set(['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT']);
-
-type Support =
-  | { readonly kind: 'untried' | 'works' }
-  | { readonly kind: 'none'; readonly reason: string };
 type Flight =
   | { readonly kind: 'dump'; readonly attempt: number }
   | { readonly kind: 'batch'; readonly attempt: number; readonly ops: readonly NeighbourOp[] };
@@ -47,6 +42,8 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
   readonly #pace = new DumpPace();
   /** What may have to be written. */
   readonly #looks = new ByNeighbour<Neighbour>();
+  /** Something other than a dump may have changed what has to be written. */
+  #lookAnew = true;
   #support: Support = { kind: 'untried' };
   #complete = false;
   #status: NeighbourStatus = { kind: 'idle' };
@@ -139,6 +136,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
   }
 
   #ask(now: number): void {
+    this.#lookAnew = true;
     this.#askedAt = Math.min(this.#askedAt, now);
   }
 
@@ -147,6 +145,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
       if (!this.#entries.want(neighbour, wanted)) continue;
       this.#need.add(neighbour.address.family, wanted ? 1 : -1);
       if (!wanted) this.#reach.forget(neighbour);
+      this.#lookAnew = true;
       if (!this.#active) continue;
       // A device that no dump has shown yet, or an entry that is to go, wants a look at the kernel first.
       if (wanted && this.#entries.isLive(neighbour.device)) this.#looks.set(neighbour, neighbour);
@@ -156,15 +155,20 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
 
   #dumped(view: NeighbourView, now: number): void {
     this.#worked();
-    this.#entries.see(view);
+    const news = this.#entries.see(view) || this.#lookAnew;
+    this.#lookAnew = false;
     this.#seenAt = now;
-    if (this.#support.kind === 'untried') this.#learnSupport(this.#entries.managing);
-    this.#looks.clear();
-    this.#look(this.#entries.ours);
+    const managing = this.#support.kind === 'untried' ? this.#entries.managing : undefined;
+    if (managing !== undefined) this.#support = managing ? { kind: 'works' } : UNMANAGED;
+    if (news) {
+      this.#looks.clear();
+      this.#look(this.#entries.ours);
+    }
     if (!this.#active) return;
     this.#pollAt = now < this.#failedAt ? this.#failedAt : now + POLL_MS;
-    this.#look(this.#entries.wanted);
-    this.#observe((neighbour) => this.#entries.stateOf(neighbour), now);
+    if (news) this.#look(this.#entries.wanted);
+    const observed = news ? this.#entries.wanted : this.#reach.waiting;
+    this.#observe(observed, (neighbour) => this.#entries.stateOf(neighbour), now);
   }
 
   /** Notes those that have to be written, few among thousands. Whatever else makes one so asks for a dump. */
@@ -174,15 +178,13 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
       if (this.#entries.judge(neighbour, around)) this.#looks.set(neighbour, neighbour);
   }
 
-  #learnSupport(managing: boolean | undefined): void {
-    if (managing === undefined) return;
-    const reason = 'the kernel does not keep neighbour entries resolved (Linux 5.16 does)';
-    this.#support = managing ? { kind: 'works' } : { kind: 'none', reason };
-  }
-
-  #observe(stateOf: (neighbour: Neighbour) => number | undefined, now: number): void {
+  #observe(
+    neighbours: readonly Neighbour[],
+    stateOf: (neighbour: Neighbour) => number | undefined,
+    now: number,
+  ): void {
     const changes: ReachabilityChange[] = [];
-    for (const neighbour of this.#entries.wanted) {
+    for (const neighbour of neighbours) {
       const outcome = this.#reach.observe(neighbour, stateOf(neighbour), now);
       if (outcome !== undefined) changes.push({ neighbour, outcome });
     }
@@ -191,6 +193,7 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
 
   #applied(ops: readonly NeighbourOp[], result: ApplyResult, now: number): void {
     this.#worked();
+    this.#lookAnew = true;
     this.#notBefore = now + BATCH_GAP_MS;
     if (result.kind === 'unknown') {
       this.#ask(now);
@@ -249,17 +252,12 @@ export class NeighbourKeeper implements Core<KeeperInput, KeeperOutput> {
     this.#ask(now);
     if (status.kind === 'kept') return;
     this.#pollAt = Number.POSITIVE_INFINITY;
-    this.#observe(() => undefined, now);
+    this.#observe(this.#entries.wanted, () => undefined, now);
   }
 
   #statusNow(): NeighbourStatus {
-    const { mode } = this.#options;
-    const need = this.#need.now;
     if (this.#active) return { kind: 'kept' };
-    if (mode === 'off') return need === undefined ? { kind: 'idle' } : { kind: 'off', need };
-    if (this.#support.kind !== 'none') return { kind: 'idle' };
-    if (mode === 'auto' && need === undefined) return { kind: 'idle' };
-    return { kind: 'unsupported', reason: this.#support.reason, need };
+    return statusUnkept(this.#options.mode, this.#support, this.#need.now);
   }
 
   #go(now: number): void {

@@ -26,31 +26,48 @@ interface Track {
 
 export class Reach {
   readonly #tracks = new ByNeighbour<Track>();
+  /** Those of which time alone may make something that is to be told. */
+  readonly #waiting = new ByNeighbour<Neighbour>();
+
+  /** Who has to be observed although nothing has changed. */
+  get waiting(): readonly Neighbour[] {
+    return this.#waiting.values();
+  }
 
   forget(neighbour: Neighbour): void {
     this.#tracks.delete(neighbour);
+    this.#waiting.delete(neighbour);
   }
 
   /** Takes the state (NUD_*) that a dump shows, undefined for no entry; returns the outcome that is to be told. */
   observe(neighbour: Neighbour, state: number | undefined, now: number): Reachability | undefined {
     const track = this.#tracks.get(neighbour) ?? newTrack(now);
     this.#tracks.set(neighbour, track);
-    const seen = outcomeOf(track, state, now);
-    if (seen !== track.seen) {
-      if (now - track.seenSince > CALM_MS) track.quietMs = 0;
-      track.seen = seen;
-      track.seenSince = now;
-    }
-    if (seen === track.told) return undefined;
-    if (seen !== 'unknown') {
-      const isFlap = track.firm !== undefined && seen !== track.firm;
-      if (isFlap && now - track.seenSince < track.quietMs) return undefined;
-      if (isFlap) track.quietMs = Math.min(QUIET.maxMs, Math.max(QUIET.firstMs, track.quietMs * 2));
-      track.firm = seen;
-    }
-    track.told = seen;
-    return seen;
+    const outcome = follow(track, state, now);
+    if (track.seen !== track.told || track.openSince !== undefined)
+      this.#waiting.set(neighbour, neighbour);
+    else this.#waiting.delete(neighbour);
+    return outcome;
   }
+}
+
+/** Takes a state into the track; returns the outcome that is to be told. */
+function follow(track: Track, state: number | undefined, now: number): Reachability | undefined {
+  const seen = outcomeOf(track, state, now);
+  if (seen !== track.seen) {
+    if (now - track.seenSince > CALM_MS) track.quietMs = 0;
+    track.seen = seen;
+    track.seenSince = now;
+  }
+  if (seen === track.told) return undefined;
+  if (seen !== 'unknown') {
+    const isFlap = track.firm !== undefined && seen !== track.firm;
+    if (isFlap && now - track.seenSince < track.quietMs) return undefined;
+    if (isFlap) track.quietMs = Math.min(QUIET.maxMs, Math.max(QUIET.firstMs, track.quietMs * 2));
+    track.firm = seen;
+  }
+  track.told = seen;
+  return seen;
 }
 
 const newTrack = (now: number): Track => ({

@@ -57,6 +57,7 @@ export interface NeighbourFilter {
 export interface NeighbourView {
   /** Those of the filter's devices that are there, up, and have a carrier. */
   readonly live: readonly number[];
+  /** The very array of an earlier dump only if nothing in it has changed since. */
   readonly neighbours: readonly KernelNeighbour[];
 }
 

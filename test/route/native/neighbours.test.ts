@@ -9,7 +9,7 @@ import {
   NEIGHBOUR_RECORD,
   NeighbourDumps,
 } from '../../../src/route/native/neighbours.ts';
-import type { NeighbourOp } from '../../../src/route/neighbours/types.ts';
+import { type NeighbourOp, NUD } from '../../../src/route/neighbours/types.ts';
 import { address } from '../samples.ts';
 
 const KINDS = ['', 'add', 'adopt', 'delete'];
@@ -100,4 +100,26 @@ test('what stays is the same object, also where another one came or went or chan
   assert.notEqual(second, two);
   assert.equal(second?.address, two?.address);
   assert.equal(third, three);
+});
+
+test('a dump in which the kernel only asks again who was reachable is the last one, and nothing else is', () => {
+  const fields = { state: fc.constantFrom(1, 2, 4, 8, 16, 32, 64, 128), asked: fc.boolean() };
+  fc.assert(
+    fc.property(fc.array(fc.record({ op: similarOp, ...fields }), { maxLength: 12 }), (all) => {
+      const reader = new NeighbourDumps();
+      const before = encodeNeighbourOps(all.map(({ op }) => op));
+      for (const [index, { state }] of all.entries()) before[index * NEIGHBOUR_RECORD] = state;
+      const first = reader.read(before);
+      const after = before.slice();
+      for (const [index, { asked, state }] of all.entries())
+        if (asked && state === NUD.reachable) after[index * NEIGHBOUR_RECORD] = NUD.probe;
+      assert.equal(reader.read(after), first);
+      for (const [index, { state }] of all.entries()) {
+        const other = after.slice();
+        other[index * NEIGHBOUR_RECORD] = state === NUD.failed ? NUD.reachable : NUD.failed;
+        assert.deepEqual(reader.read(other), new NeighbourDumps().read(other));
+        reader.read(before);
+      }
+    }),
+  );
 });

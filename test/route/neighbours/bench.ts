@@ -1,4 +1,5 @@
 /** A keeper on a fake kernel, stepped by hand: its calls are answered at once, time moves only by `run`. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Address } from '../../../src/ip/index.ts';
 import {
   type KeeperInput,
@@ -10,6 +11,7 @@ import { runKeeper } from '../../../src/route/neighbours/run.ts';
 import {
   type KernelNeighbour,
   type NeighbourOp,
+  type NeighbourView,
   NUD,
   neighbourText,
 } from '../../../src/route/neighbours/types.ts';
@@ -36,6 +38,7 @@ export class KeeperBench {
   #seen:
     | { readonly at: number; readonly entries: ReadonlyMap<string, KernelNeighbour> }
     | undefined;
+  #last: readonly KernelNeighbour[] = [];
   #life = new AbortController();
   #send: (input: KeeperInput) => void = () => {};
 
@@ -55,7 +58,7 @@ export class KeeperBench {
     this.#send = runKeeper({
       driver: {
         dump: async (filter) => {
-          const view = await driver.dump(filter);
+          const view = this.#asBefore(await driver.dump(filter));
           const entries = new Map(view.neighbours.map((entry) => [neighbourText(entry), entry]));
           this.#seen = { at: this.clock.now(), entries };
           return view;
@@ -96,6 +99,12 @@ export class KeeperBench {
     }
     this.clock.advance(end - this.clock.now());
     await settle();
+  }
+
+  /** As a driver may: the array of the last dump where that said the same. */
+  #asBefore(view: NeighbourView): NeighbourView {
+    if (!isDeepStrictEqual(view.neighbours, this.#last)) this.#last = view.neighbours;
+    return { ...view, neighbours: this.#last };
   }
 
   #wrongWith({ kind, neighbour }: NeighbourOp): string | undefined {
