@@ -60,16 +60,17 @@ function oursOf(state: LoadedState, disk: DiskView | undefined): string | undefi
 }
 
 /**
- * Whether etcd has no key of ours, and no view on disk could tell why: it may have been wiped. `leases`: its first word,
- * `here`: this host's addresses.
+ * Whether this host had a subnet of which etcd knows nothing, and no view on disk could tell why: it may have been wiped.
+ * `leases`: its first word, `here`: this host's addresses. A host that never had one has nothing to doubt etcd by.
  */
 export function isForgotten(
-  { disk, ours }: Pick<Memory, 'disk' | 'ours'>,
+  { disk, ours, previous }: Pick<Memory, 'disk' | 'ours' | 'previous'>,
   leases: ReadonlyMap<string, ReadLease>,
   here: PublicAddresses,
 ): boolean {
   if (disk !== undefined) return false;
   if (ours !== undefined) return !leases.has(ours);
+  if (previous.subnet === undefined && previous.subnet6 === undefined) return false;
   return ![...leases.values()].some((read) => read.kind === 'lease' && namesUs(read.lease, here));
 }
 

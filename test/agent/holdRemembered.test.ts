@@ -71,7 +71,7 @@ describe('a host that lost what it knew', () => {
     await world.close();
   });
 
-  test('of everything but its routes holds what etcd lacks where etcd knows nothing of it either', async () => {
+  test('of everything but its routes and the subnet file holds what etcd lacks where etcd knows nothing of it either', async () => {
     const { world, hosts, host } = await saved(3);
     const routes = host.routes();
     await host.forget();
@@ -82,6 +82,25 @@ describe('a host that lost what it knew', () => {
     host.start();
     await world.run(5_000);
     assert.deepEqual([host.routes(), host.holding], [routes, true]);
+    await world.close();
+  });
+
+  test('of everything, or that is new, sweeps what no lease has', async () => {
+    const { world, hosts, host } = await saved(3);
+    await host.forget();
+    host.machine.view = undefined;
+    host.machine.subnetFile = '';
+    const [left] = hosts.slice(2);
+    const gone = left?.subnet ?? '';
+    await left?.stop();
+    world.etcd.delete(SUBNETS + gone.replace('/', '-'));
+    assert.ok(host.routes().some((route) => route.startsWith(gone)));
+    host.start();
+    await world.until(
+      'the route is swept',
+      () => !host.routes().some((route) => route.startsWith(gone)),
+    );
+    assert.equal(host.holding, false);
     await world.close();
   });
 
