@@ -3,6 +3,7 @@
  * ids and soon a higher revision; but keys that we know, the config's and our own, are other ones then. That such a key
  * is gone or younger than all we heard may have its own reason (deleted by hand, run out): then the other keys tell.
  */
+import { isExact } from '../core/index.ts';
 import type { KeyValue, WatchEvent } from '../etcd/index.ts';
 
 /** A loss of fewer peers than this is never a mass loss. */
@@ -56,11 +57,11 @@ export class History {
     return gone.size >= MASS && gone.size * 2 > others;
   }
 
-  /** A key is there that is as old as what we heard, and of which we did not hear. */
+  /** A key is there that is as old as what we heard, and of which we did not hear. Two that are no UTF-8 may have one text. */
   #isContradictedBy(entries: readonly KeyValue[]): boolean {
     return entries.some(
       ({ key, createRevision }) =>
-        createRevision <= this.#revision && this.#known.get(key) !== createRevision,
+        createRevision <= this.#revision && this.#known.get(key) !== createRevision && isExact(key),
     );
   }
 

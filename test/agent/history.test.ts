@@ -55,6 +55,13 @@ describe('a snapshot', () => {
     assert.equal(known().snapshot(9, restored, WITNESSES), true);
   });
 
+  test('is not contradicted by keys that are no UTF-8, of which two have one text', () => {
+    const odd = [key('\u{fffd}', 3), key('\u{fffd}', 4)];
+    const history = new History();
+    history.snapshot(6, [...FLEET, ...odd], WITNESSES);
+    assert.equal(history.snapshot(9, [...without('own'), ...odd], WITNESSES), false);
+  });
+
   test('of a lower revision, or with another config of old, is of another history', () => {
     assert.equal(known().snapshot(5, FLEET, WITNESSES), true);
     const other = [...without('config'), key('config', 3)];
