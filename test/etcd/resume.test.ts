@@ -93,19 +93,11 @@ describe('a saved view', () => {
 
   test('is not proven where a key is no UTF-8: two such keys have one text, and make up for one that went', () => {
     const [a, b] = ['/\u{fffd}', '/\u{fffd} of other bytes'];
-    const oneText = (all: readonly KeyValue[]): KeyValue[] =>
-      all.map((entry) => ({ ...entry, key: entry.key === b ? a : entry.key }));
-    const before = begun().put(a, '1').put(b, '1');
-    const saved = { ...before.saved(), entries: oneText(before.entries).slice(0, -1) };
-    const there = before.delete('/a').since(saved);
-    assert.equal(there.count, saved.entries.length);
-    assert.equal(proofOf(saved, there).kind, 'unknown', 'they were in the view');
-
     const store = begun();
-    const clean = store.saved();
-    const since = store.delete('/a').put(a, '1').put(b, '1').since(clean);
-    const come = { ...since, changed: oneText(since.changed) };
-    assert.equal(proofOf(clean, come).kind, 'unknown', 'they have come since');
+    const saved = store.saved();
+    const since = store.delete('/a').put(a, '1').put(b, '1').since(saved);
+    const changed = since.changed.map((entry) => ({ ...entry, key: a }));
+    assert.equal(proofOf(saved, { ...since, changed }).kind, 'unknown');
   });
 
   test('is not proven by another cluster, nor by a revision that went back, nor by a part of the changes', () => {
