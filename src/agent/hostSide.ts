@@ -12,9 +12,11 @@ import type { Health } from './health.ts';
 import type { AgentPorts } from './ports.ts';
 import { addressesOf, announced, type Uplink, uplinkText } from './uplink.ts';
 
-/** A hint is followed at once, a storm of them at this pace; and without any, so often (a default route that moves gives none). */
+/** A hint is followed at once, a storm of them at this pace; and without any, so often where not everything gives one. */
 const REFRESH_MS = 250;
 const REFRESH_IDLE_MS = 30_000;
+/** And where all does: reading is four programs. What the host carries gives no hint, and costs next to nothing to look at. */
+const REFRESH_HEARD_MS = 300_000;
 /** While no interface does for the network config: a default route that comes gives no hint. */
 const UNFIT_MS = 1_000;
 
@@ -35,6 +37,8 @@ export class HostSide {
   #onChange: (() => void) | undefined;
   #onLinks: ((links: readonly Link[]) => void) | undefined;
   #refreshing = false;
+  /** When the facts were last read without a hint, and a listener at work. */
+  #heardAt = Number.NEGATIVE_INFINITY;
   #hinted = false;
   #next: Cancel | undefined;
 
@@ -136,6 +140,7 @@ export class HostSide {
       this.#health.clear('host');
       await this.#carrier.again();
     } catch (error) {
+      this.#heardAt = Number.NEGATIVE_INFINITY;
       if (!signal.aborted) {
         const sentence = `this host's links cannot be read: ${sentenceOf(error)}`;
         this.#health.set({ code: 'host', sentence, blocking: false });
@@ -154,7 +159,20 @@ export class HostSide {
   #later(ms: number): void {
     const { clock } = this.#ports;
     this.#next?.();
-    this.#next = clock.at(clock.now() + ms, () => void this.#refresh());
+    this.#next = clock.at(clock.now() + ms, () => {
+      const heard = this.#hears && !this.#unfit && clock.now() < this.#heardAt + REFRESH_HEARD_MS;
+      if (!heard) {
+        this.#heardAt = this.#hears ? clock.now() : Number.NEGATIVE_INFINITY;
+        return void this.#refresh();
+      }
+      this.#later(REFRESH_IDLE_MS);
+      void this.#carrier.again();
+    });
+  }
+
+  /** Whether whatever changes the facts gives a hint. */
+  get #hears(): boolean {
+    return this.#ports.driver.hearsSurroundings === true && !this.#health.has('routes-listen');
   }
 
   #take(facts: HostFacts, choice: UplinkChoice): void {

@@ -105,6 +105,8 @@ export interface Hint {
 
 export interface RouteDriver {
   readonly name: string;
+  /** Its hints about addresses tell of default routes and connected prefixes too, in its table and in main. */
+  readonly hearsSurroundings?: boolean;
   /** The gateways' neighbour entries, where this driver can keep them; by the same socket, so closed with it. */
   readonly neighbours?: NeighbourDriver;
   /**

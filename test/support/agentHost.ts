@@ -33,6 +33,8 @@ export class AgentHost {
   readonly machine: SimMachine;
   readonly etcd: SimSession;
   readonly log: CollectingLog = collectingLog();
+  /** Of its driver (RouteDriver.hearsSurroundings). */
+  hearsSurroundings = false;
   /** Index of the uplink. */
   device = 0;
   address: string;
@@ -115,7 +117,7 @@ export class AgentHost {
       random,
       log: this.log,
       etcd: this.etcd,
-      driver,
+      driver: { ...driver, hearsSurroundings: this.hearsSurroundings },
       host: this.machine,
       newLeaseId: () => {
         const id = String(1 + Math.floor(random() * 2 ** 40));

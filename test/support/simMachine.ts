@@ -40,6 +40,8 @@ export class SimMachine implements HostPort {
   readonly #clock: Clock;
   /** What was done to this host, in order: `forwarding`, `firewall`, `subnet-file`, `READY`. */
   readonly deeds: string[] = [];
+  /** How often its links, addresses and routes were read. */
+  factsRead = 0;
   /** Every STATUS= that systemd was told. */
   readonly statuses: string[] = [];
   readonly firewall: ForwardWanted[] = [];
@@ -101,6 +103,7 @@ export class SimMachine implements HostPort {
 
   facts(signal: AbortSignal): Promise<HostFacts> {
     const facts = this.#facts();
+    this.factsRead += 1;
     return new Promise((resolve, reject) => {
       const stop = (): void => reject(new Error('the agent stops'));
       signal.addEventListener('abort', stop, { once: true });

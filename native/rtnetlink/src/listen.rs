@@ -8,13 +8,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::record::Filter;
+use crate::record::{Filter, Route};
 use crate::socket::{Bell, Socket, Woken, wait};
 use crate::wire;
 
 pub const LINKS: u32 = 1;
 pub const ADDRESSES: u32 = 2;
 pub const ROUTES: u32 = 4;
+/// RT_TABLE_MAIN.
+const MAIN: u32 = 254;
 pub const ALL: u32 = LINKS | ADDRESSES | ROUTES;
 
 /// RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE.
@@ -170,13 +172,21 @@ fn concerns(message: &wire::Message<'_>, ears: &Ears) -> u32 {
             let mut bits = 0;
             wire::parse_routes(message, |route| {
                 if filter.matches(route) {
-                    bits = ROUTES;
+                    bits |= ROUTES;
+                }
+                if is_surrounding(route, filter) {
+                    bits |= ADDRESSES;
                 }
             });
             bits
         }
         _ => 0,
     }
+}
+
+/// Default routes and directly connected prefixes are facts of the host, as its addresses are.
+fn is_surrounding(route: &Route, filter: &Filter) -> bool {
+    (route.table == filter.table || route.table == MAIN) && (route.length == 0 || route.gateway.is_none())
 }
 
 #[cfg(test)]

@@ -68,6 +68,32 @@ fn changes_of_our_own_batches_are_no_news_and_the_same_by_others_are() {
 }
 
 #[test]
+fn default_routes_and_connected_prefixes_are_heard_as_addresses_are_and_other_routes_are_not() {
+    in_namespace(|_| {
+        let (_listener, heard) = listening(filter(&[("10.100.0.0", 16)]));
+        for route in [
+            "default via 10.0.0.9",
+            "192.0.2.0/24 dev v0",
+            "-6 default via fd00::9",
+            "-6 2001:db8::/64 dev v0",
+        ] {
+            let (family, route) = route.strip_prefix("-6 ").map_or(("-4", route), |rest| ("-6", rest));
+            for change in ["add", "del"] {
+                heard.store(0, Ordering::SeqCst);
+                ip(&format!("{family} route {change} {route}"));
+                until(route, || heard.load(Ordering::SeqCst) == ADDRESSES);
+            }
+        }
+        heard.store(0, Ordering::SeqCst);
+        ip("route add 198.51.100.0/24 via 10.0.0.9");
+        ip("route add 10.100.1.0/24 via 10.0.0.9");
+        until("the last one", || heard.load(Ordering::SeqCst) & ROUTES != 0);
+        // Events come in order: the bits of the one before it would be here.
+        assert_eq!(heard.load(Ordering::SeqCst), ROUTES);
+    });
+}
+
+#[test]
 fn links_are_heard() {
     in_namespace(|_| {
         let (_listener, heard) = listening(filter(&[]));

@@ -34,6 +34,7 @@ export function openDriver(native: NativeAddon): RouteDriver {
 
 class NativeDriver implements RouteDriver {
   readonly name = 'native';
+  readonly hearsSurroundings = true;
   readonly neighbours: NeighbourDriver = {
     dump: async ({ protocol, devices }) => {
       const dumped = this.#call(() => this.#netlink.dumpNeighbours(protocol, [...devices]));
