@@ -8,10 +8,15 @@ import type { WatchEvent, WatchFeed } from '../etcd/index.ts';
 
 const GATHER_MS = 300;
 
-type Feed = (item: WatchFeed) => void;
+/** `gathered`: it came right after a silence. */
+type Feed = (item: WatchFeed, gathered: boolean) => void;
 
 /** `feed`, behind which what comes first after `stale` is gathered. */
-export function afterSilence(feed: Feed, clock: Clock, signal: AbortSignal): Feed {
+export function afterSilence(
+  feed: Feed,
+  clock: Clock,
+  signal: AbortSignal,
+): (item: WatchFeed) => void {
   let silent = false;
   let gathered: WatchFeed[] | undefined;
   let cancel = (): void => {};
@@ -19,21 +24,21 @@ export function afterSilence(feed: Feed, clock: Clock, signal: AbortSignal): Fee
     cancel();
     const items = gathered ?? [];
     gathered = undefined;
-    for (const item of merged(items)) feed(item);
+    for (const item of merged(items)) feed(item, true);
   };
   signal.addEventListener('abort', () => cancel(), { once: true });
   return (item) => {
     if (item.type === 'freshness' && item.state === 'stale') {
       if (gathered !== undefined) pass();
       silent = true;
-      return feed(item);
+      return feed(item, false);
     }
     if (silent) {
       silent = false;
       gathered = [];
       cancel = clock.at(clock.now() + GATHER_MS, pass);
     }
-    if (gathered === undefined) return feed(item);
+    if (gathered === undefined) return feed(item, false);
     gathered.push(item);
     // A whole view says all at once.
     if (item.type === 'snapshot') pass();

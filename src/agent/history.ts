@@ -4,7 +4,7 @@
  * is gone or younger than all we heard may have its own reason (deleted by hand, run out): then the other keys tell.
  */
 import { isExact } from '../core/index.ts';
-import type { KeyValue, WatchEvent } from '../etcd/index.ts';
+import type { KeyValue, WatchEvent, WatchFeed } from '../etcd/index.ts';
 
 /** A loss of fewer peers than this is never a mass loss. */
 const MASS = 3;
@@ -55,6 +55,15 @@ export class History {
         this.#created.set(key, event.type === 'put' ? event.entry.createRevision : undefined);
     }
     return gone.size >= MASS && gone.size * 2 > others;
+  }
+
+  /** Whether by this word, not yet taken, a key that was there has ended, though it may have been put anew since. */
+  ends(key: string, item: Exclude<WatchFeed, { type: 'freshness' }>): boolean {
+    const created = this.#known.get(key);
+    if (created === undefined) return false;
+    if (item.type === 'changes')
+      return item.events.some((event) => event.type === 'delete' && event.key === key);
+    return item.entries.find((entry) => entry.key === key)?.createRevision !== created;
   }
 
   /** A key is there that is as old as what we heard, and of which we did not hear. Two that are no UTF-8 may have one text. */

@@ -145,7 +145,7 @@ export class LeaseSide {
     const { etcdPrefix, disk, signal } = this.#options;
     if (disk !== undefined) this.#boot(disk);
     const saved = disk?.whole === true ? disk : undefined;
-    const feed = afterSilence((item) => this.#feed(item), this.#ports.clock, signal);
+    const feed = afterSilence((...heard) => this.#feed(...heard), this.#ports.clock, signal);
     this.#ports.etcd.watch(`${etcdPrefix}/`, feed, signal, saved);
   }
 
@@ -200,14 +200,14 @@ export class LeaseSide {
     this.#own({ type: 'addresses', ...this.#here });
   }
 
-  #feed(item: WatchFeed): void {
+  #feed(item: WatchFeed, gathered: boolean): void {
     if (item.type === 'freshness') {
       this.#disk.freshness(item.state);
       return this.#events.freshness(item.state, item.reason);
     }
     const said: { status: OwnStatus; sentence: string }[] = [];
     this.#unsaid = said;
-    this.#take(item);
+    this.#take(item, gathered);
     const { leases, departed } = this.#book;
     const otherHistory = item.type === 'snapshot' && item.otherHistory !== undefined;
     const view = { revision: item.revision, leases, departed: departed.subnets, otherHistory };
@@ -221,8 +221,12 @@ export class LeaseSide {
     this.#disk.take(item);
   }
 
-  #take(item: Exclude<WatchFeed, { type: 'freshness' }>): void {
+  #take(item: Exclude<WatchFeed, { type: 'freshness' }>, gathered: boolean): void {
     const { revision } = item;
+    const ours = this.#ours && this.#subnetsPrefix + this.#ours.name;
+    // Our own lease ended unheard: whoever was cut off with us lost its key as well, and lives as we do.
+    const unheard = this.#complete && (gathered || item.type === 'snapshot');
+    const lapsed = unheard && ours !== undefined && this.#history.ends(ours, item);
     if (item.type === 'snapshot') {
       const contradicted = this.#history.snapshot(revision, item.entries, this.#witnesses);
       this.#strange = contradicted || item.otherHistory !== undefined;
@@ -238,6 +242,7 @@ export class LeaseSide {
         if (key === this.#configKey) this.#takeConfig(value);
       }
     }
+    this.#strange ||= lapsed;
     const changes = this.#book.take(item);
     if (!this.#complete)
       this.#doubtful ||= isForgotten(this.#options, this.#book.leases, this.#here);

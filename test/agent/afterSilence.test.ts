@@ -23,7 +23,11 @@ function scene(): { clock: ManualClock; send: (item: WatchFeed) => void; heard: 
       ? item.state
       : `${item.type} ${item.revision}${item.type === 'changes' ? ` of ${item.events.length}` : ''}`;
   const signal = new AbortController().signal;
-  const send = afterSilence((item) => heard.push(word(item)), clock, signal);
+  const send = afterSilence(
+    (item, gathered) => heard.push(word(item) + (gathered ? ', gathered' : '')),
+    clock,
+    signal,
+  );
   return { clock, send, heard };
 }
 
@@ -33,7 +37,7 @@ describe('after a silence', () => {
     for (const item of [gone(1), STALE, LIVE, gone(2), gone(3)]) send(item);
     assert.deepEqual(heard, ['changes 1 of 1', 'stale']);
     clock.advance(300);
-    assert.deepEqual(heard.slice(2), ['changes 3 of 2', 'live']);
+    assert.deepEqual(heard.slice(2), ['changes 3 of 2, gathered', 'live, gathered']);
     send(gone(4));
     assert.deepEqual(heard.slice(4), ['changes 4 of 1']);
   });
@@ -42,13 +46,13 @@ describe('after a silence', () => {
     const { clock, send, heard } = scene();
     for (const item of [STALE, LIVE, gone(2), whole(5), gone(6)]) send(item);
     clock.advance(1_000);
-    assert.deepEqual(heard, ['stale', 'snapshot 5', 'changes 6 of 1']);
+    assert.deepEqual(heard, ['stale', 'snapshot 5, gathered', 'changes 6 of 1']);
   });
 
   test('the next silence finds nothing held back', () => {
     const { clock, send, heard } = scene();
     for (const item of [STALE, LIVE, gone(2), STALE]) send(item);
     clock.advance(1_000);
-    assert.deepEqual(heard, ['stale', 'changes 2 of 1', 'live', 'stale']);
+    assert.deepEqual(heard, ['stale', 'changes 2 of 1, gathered', 'live, gathered', 'stale']);
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { History } from '../../src/agent/history.ts';
+import type { WatchEvent } from '../../src/etcd/index.ts';
 
 const WITNESSES = ['config', 'own'];
 const key = (name: string, createRevision: number, modRevision = createRevision) => ({
@@ -72,6 +73,26 @@ describe('a snapshot', () => {
     const history = known();
     history.changes(7, [{ type: 'delete', key: 'own', modRevision: 7 }], WITNESSES);
     assert.equal(history.snapshot(9, without('own'), WITNESSES), false);
+  });
+});
+
+describe('a key that was there', () => {
+  const whole = (entries: typeof FLEET) =>
+    ({ type: 'snapshot', revision: 9, clusterId: '1', entries }) as const;
+  const changes = (...events: WatchEvent[]) => ({ type: 'changes', revision: 9, events }) as const;
+
+  test('has ended where it is gone, or was made anew; a new value alone ends nothing', () => {
+    const history = known();
+    assert.equal(history.ends('own', whole(FLEET)), false);
+    assert.equal(history.ends('own', whole([key('own', 5, 9)])), false);
+    assert.equal(history.ends('own', whole([key('own', 8)])), true);
+    assert.equal(history.ends('own', whole(without('own'))), true);
+    const put = { type: 'put', entry: key('own', 9) } as const;
+    const gone = { type: 'delete', key: 'own', modRevision: 8 } as const;
+    assert.equal(history.ends('own', changes(put)), false);
+    assert.equal(history.ends('own', changes({ ...gone, key: 'a' })), false);
+    assert.equal(history.ends('own', changes(gone, put)), true);
+    assert.equal(new History().ends('own', whole(without('own'))), false, 'it was never heard of');
   });
 });
 
