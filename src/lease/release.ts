@@ -24,8 +24,11 @@ export function planRelease(state: OwnState, entry: StoredKey | undefined): Rele
     case 'ours':
       if (owner.reservation) return { kind: 'reservation' };
       return { kind: 'delete', revision: owner.modRevision, lease: entry?.lease ?? '0' };
-    case 'adoptable':
-      return { kind: 'delete', revision: owner.modRevision, lease: entry?.lease ?? '0' };
+    case 'adoptable': {
+      // Flannel's, where the host went back to it: then it is in use.
+      const whose = `this host's address under etcd lease ${entry?.lease}, which hostgw did not choose (flanneld's? stop it, then etcdctl del the key)`;
+      return { kind: 'foreign', owner: whose, revision: owner.modRevision };
+    }
     case 'unclear': {
       const whose = `${owner.address}, under an etcd lease that is not this host's`;
       return { kind: 'foreign', owner: whose, revision: owner.modRevision };

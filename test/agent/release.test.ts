@@ -84,11 +84,17 @@ describe('releasing the subnet', { skip: needs('etcd') ?? false }, () => {
     us.remove();
   });
 
-  test('takes a key that has our address under an etcd lease that the state does not know, and leaves that lease', async () => {
+  test('refuses a key that has our address under an etcd lease that this host did not choose: flanneld may use it', async () => {
     const us = await host({ value: valueText(US), lease: '42' });
-    assert.ok((await us.release()).released);
-    assert.equal(await us.key(), undefined);
-    assert.ok((await etcd.keepAlive('42')) > 0);
+    const before = await us.key();
+    const { released, sentence } = await us.release();
+    assert.equal(released, false);
+    assert.match(
+      sentence,
+      /under etcd lease 42, which hostgw did not choose .*nothing was changed/,
+    );
+    assert.deepEqual([await us.key(), await us.hasState()], [before, true]);
+    assert.ok((await us.left()) > 0);
     us.remove();
   });
 
