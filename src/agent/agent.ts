@@ -237,7 +237,8 @@ export class Agent {
     if (said) log.debug(sentence);
     else if (status === 'superseded')
       this.#crowd.say('error', sentence, 'times our key has changed its owner');
-    else if (status === 'doubtful' || status === 'full') log.warn(sentence);
+    else if (status === 'doubtful' || status === 'contested' || status === 'full')
+      log.warn(sentence);
     else log.info(sentence);
     if (status === 'held') {
       if (!this.#watching)

@@ -90,24 +90,17 @@ export function planNext(facts: Facts): Plan {
   if (config.kind !== 'valid') {
     const sentence = configText(config, facts.configKey);
     if (own === undefined || !announced) return wait('waiting', sentence);
-    const say = `holding subnet ${subnetsText(own.subnet)}, ${sentence}`;
-    const plan = planHeld(facts, own, say);
-    // Without a config etcd may have been wiped: nothing is written until somebody sets the network up again, and a
-    // key that is gone proves nothing.
-    if (config.kind === 'invalid' || plan.kind !== 'put') return plan;
-    if (own.rival === undefined) return wait('held', say);
-    return wait('superseded', `${subnetsText(own.subnet)} was last another host's; ${sentence}`);
+    return planHeld(facts, own, `holding subnet ${subnetsText(own.subnet)}, ${sentence}`);
   }
   if (leases === undefined)
     return announced
       ? { kind: 'wait', say: undefined }
       : wait('waiting', `waiting for the leases in etcd under ${facts.subnetsPrefix}`);
   const here = hereFor(config.config, facts.here);
-  if (here === undefined)
-    return wait(
-      announced ? 'held' : 'waiting',
-      'waiting for an address of this host in each family of the network config',
-    );
+  if (here === undefined) {
+    const sentence = 'waiting for an address of this host in each family of the network config';
+    return own && announced ? planHeld(facts, own, sentence) : wait('waiting', sentence);
+  }
   if (own === undefined) return choose(facts, config.config, leases, here);
   if (!fits(config.config, subnetsOf(own.subnet))) {
     // Given up only at a start, and with it the etcd lease: the old key ends by itself, unless a half of it goes on.
@@ -135,15 +128,31 @@ function replaced(plan: Extract<Plan, { kind: 'yield' }>, own: OwnState): Plan {
   return { kind: 'forget', newLease: true, say: { status: 'superseded', sentence } };
 }
 
-/** A held subnet under a config that does not count: its key is defended all the same; else only `sentence` is said. */
-function planHeld({ leases, here: all, twin }: Facts, own: OwnState, sentence: string): Plan {
-  const plan: Plan = { kind: 'wait', say: { status: 'held', sentence } };
+/**
+ * A held subnet under a config that does not contain it, or without an address: whose its key is counts all the same, and
+ * ours is kept right; else only `sentence` is said. A key that is gone is not asked for: etcd may have been wiped, and a
+ * config that contains it comes first. Nor is anything written without a config, or without an address in each family.
+ */
+function planHeld(facts: Facts, own: OwnState, sentence: string): Plan {
+  const { config, leases, here: all, twin } = facts;
+  const wait = (status: OwnStatus, what: string): Plan => ({
+    kind: 'wait',
+    say: { status, sentence: what },
+  });
+  const plan = wait('held', sentence);
   const { subnet, subnet6 } = subnetsOf(own.subnet);
   const here = { publicIp: subnet && all.publicIp, publicIp6: subnet6 && all.publicIp6 };
   if (leases === undefined) return plan;
   const owner = ownershipOf(leases, own, here, twin);
   const defence = planOwned(own, owner, here, true);
-  return defence.kind === 'hold' ? plan : defence;
+  if (defence.kind === 'hold') return plan;
+  const named = (!subnet || here.publicIp) && (!subnet6 || here.publicIp6);
+  const mayWrite = config.kind !== 'missing' && owner.kind !== 'absent' && named !== undefined;
+  if (defence.kind !== 'put' || mayWrite) return defence;
+  if (owner.kind === 'adoptable')
+    return wait('contested', `another writer with our address has key ${own.subnet}; ${sentence}`);
+  if (own.rival === undefined) return plan;
+  return wait('superseded', `${subnetsText(own.subnet)} was last another host's; ${sentence}`);
 }
 
 function planOwned(
@@ -161,7 +170,7 @@ function planOwned(
     say,
     contested,
   });
-  const doubt = (sentence: string): Said => ({ status: 'doubtful', sentence });
+  const doubt = (sentence: string): Said => ({ status: 'contested', sentence });
   if (owner.kind === 'absent') {
     const say: Said = own.held
       ? {

@@ -62,7 +62,10 @@ export type OwnStatus =
   | 'choosing'
   | 'creating'
   | 'held'
+  /** Etcd has not confirmed it for too long; nothing speaks against it. */
   | 'doubtful'
+  /** Somebody else writes our key, perhaps by right. */
+  | 'contested'
   | 'recreating'
   | 'superseded'
   | 'full';

@@ -63,7 +63,7 @@ describe('a config that does not keep our subnet', () => {
     ['with another network', config({ Network: '10.200.0.0/16' })],
     ['of another backend', '{"Network":"10.100.0.0/16","Backend":{"Type":"vxlan"}}'],
   ] as const)
-    test(`${what} is held off and said; a lease that ends is put again; the old config ends it`, async () => {
+    test(`${what} is held off and said; a key that is lost waits for one that keeps it; the old config ends it`, async () => {
       const { world, hosts, host, writes } = await fleet(3);
       const before = [subnetsOf(hosts), keys(world)];
       world.etcd.put(CONFIG_KEY, text);
@@ -72,9 +72,12 @@ describe('a config that does not keep our subnet', () => {
       assert.equal(host.ready, true);
       world.etcd.delete(host.key);
       await world.run(60_000);
-      assert.deepEqual([subnetsOf(hosts), keys(world)], before);
+      assert.deepEqual(subnetsOf(hosts), before[0]);
+      assert.equal(keys(world).length, hosts.length - 1);
       world.etcd.put(CONFIG_KEY, CONFIG);
       await world.until('all is well', () => /"conditions":\[\]/.test(host.readyz()));
+      await world.until('the key is back', () => keys(world).length === hosts.length);
+      assert.deepEqual([subnetsOf(hosts), keys(world)], before);
       assert.deepEqual(host.writes(), writes[0]);
       await world.close();
     });

@@ -76,7 +76,7 @@ describe('a clone with a lost state and our address', () => {
     assert.equal(etcd.list().length, 1);
     const said = [original, clone].map(({ status }) => `${status?.status}: ${status?.sentence}`);
     assert.ok(
-      said.some((text) => /doubtful: another writer with our address/.test(text)),
+      said.some((text) => /contested: another writer with our address/.test(text)),
       said.join('\n'),
     );
   });

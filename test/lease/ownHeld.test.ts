@@ -202,10 +202,10 @@ describe('while held', () => {
     const bench = ready({ state: { ...STATE, addresses: ['10.10.10.99', US] } });
     bench.leases([NAME, US, '700']);
     bench.config({ kind: 'missing' });
-    assert.match(bench.leases([NAME, '10.10.10.99', '5'])[0] ?? '', /^doubtful: /);
+    assert.match(bench.leases([NAME, '10.10.10.99', '5'])[0] ?? '', /^contested: /);
   });
 
-  test('a key that is lost while the config is wrong is asked for again all the same', () => {
+  test('a key that is lost while the config does not contain it waits for one that does', () => {
     for (const state of [
       { kind: 'invalid' as const, reason: 'it is not JSON' },
       {
@@ -215,11 +215,21 @@ describe('while held', () => {
     ]) {
       const bench = holding();
       bench.config(state);
-      assert.deepEqual(bench.leases(), [
-        'recreating: subnet 10.100.3.0/24 is ours but not in etcd: asking for it',
-        `put ${NAME} ${US} lease 700 if absent`,
-      ]);
+      assert.deepEqual(bench.leases(), []);
+      assert.ok(bench.config().includes(`put ${NAME} ${US} lease 700 if absent`));
     }
+  });
+
+  test('without an address writes nothing over our key, and still sees its new owner', () => {
+    const bench = holding();
+    const none = { type: 'addresses', publicIp: undefined, publicIp6: undefined } as const;
+    bench.config({ kind: 'invalid', reason: 'it is not JSON' });
+    assert.deepEqual(bench.give(none), []);
+    assert.deepEqual(bench.leases([NAME, US, '700']), []);
+    bench.config();
+    assert.match(bench.leases([NAME, '10.10.10.101', '5'])[0] ?? '', /^superseded: /);
+    bench.saved();
+    assert.match(bench.leases()[0] ?? '', /^superseded: .* was last another host's/);
   });
 
   test('another writer with our own address is answered slowly, and ever more so', () => {
@@ -227,7 +237,7 @@ describe('while held', () => {
     const waits: number[] = [];
     for (let round = 0; round < 8; round++) {
       const out = bench.leases([NAME, US, '5']);
-      assert.match(out[0] ?? '', /^doubtful: another writer with our address/);
+      assert.match(out[0] ?? '', /^contested: another writer with our address/);
       assert.equal(out.length, 1);
       waits.push(Math.round(((bench.own.deadline ?? 0) - bench.now) / 1000));
       assert.match(bench.wake().at(-1) ?? '', /^put .* lease 700 if revision \d+$/);
@@ -242,7 +252,7 @@ describe('while held', () => {
     bench.here();
     assert.match(
       bench.leases([NAME, '10.10.10.99', '5'])[0] ?? '',
-      /^doubtful: .*nothing is written until it goes/,
+      /^contested: .*nothing is written until it goes/,
     );
   });
 

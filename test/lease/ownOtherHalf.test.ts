@@ -104,7 +104,7 @@ describe('a half of our subnet under another key', () => {
       assert.deepEqual(
         bench
           .leases([...own], [...other])
-          .filter((line) => /^(put|superseded|doubtful)/.test(line)),
+          .filter((line) => /^(put|superseded|contested)/.test(line)),
         [],
         `${other}`,
       );
@@ -115,7 +115,7 @@ describe('a half of our subnet under another key', () => {
     const said = bench.leases([HALVES[0] ?? '', OTHER, '5']);
     assert.match(
       said[0] ?? '',
-      /^doubtful: key .*:77::-64 has 10\.10\.10\.7, .* nothing is written/,
+      /^contested: key .*:77::-64 has 10\.10\.10\.7, .* nothing is written/,
     );
     assert.deepEqual(putsOf([...said, ...bench.kept('700')]), []);
   });

@@ -118,7 +118,7 @@ function settled({ etcd, hosts, violations }: World, subnets: number, where: str
       assert.equal(mine.length, 1, said);
       assert.equal(mine[0]?.key, PREFIX + host.held?.name, said);
       assert.equal(JSON.parse(mine[0]?.value ?? '')?.PublicIP, host.address, said);
-    } else if (host.status?.status === 'superseded' || host.status?.status === 'doubtful') {
+    } else if (host.status?.status === 'superseded' || host.status?.status === 'contested') {
       const key = etcd.get(PREFIX + host.disk?.subnet);
       const owner = hosts.find(({ leaseIds }) => leaseIds.has(key?.lease ?? ''));
       assert.ok(owner !== undefined && owner !== host && owner.status?.status === 'held', said);
