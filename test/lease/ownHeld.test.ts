@@ -278,28 +278,3 @@ describe('a disk that cannot be written', () => {
     assert.deepEqual(bench.wake().at(-1), `persist ${NAME} held 900`);
   });
 });
-
-describe('what an answer of etcd told', () => {
-  test('is asked for again where no view comes that shows it, and put again where it is gone: etcd was wiped meanwhile', () => {
-    const bench = ready({ previous });
-    bench.leases();
-    bench.saved();
-    bench.kept();
-    bench.done();
-    bench.saved();
-    assert.deepEqual(bench.wake(), [`read ${NAME}`]);
-    assert.equal(bench.now, 3_000);
-    assert.ok(bench.readBack().includes(`put ${NAME} ${US} lease 900 if absent`));
-  });
-
-  test('is asked for no more once a view shows it', () => {
-    const bench = ready({ previous });
-    bench.leases();
-    bench.saved();
-    bench.kept();
-    bench.done();
-    bench.saved();
-    bench.leases([NAME, US, '900']);
-    assert.equal(bench.own.deadline, undefined);
-  });
-});
