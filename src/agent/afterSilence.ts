@@ -6,7 +6,9 @@
 import type { Clock } from '../core/index.ts';
 import type { WatchEvent, WatchFeed } from '../etcd/index.ts';
 
+/** All is there when nothing more has come for so long; but nobody waits longer than GATHER_MAX_MS. */
 const GATHER_MS = 300;
+const GATHER_MAX_MS = 1_500;
 
 /** `gathered`: it came right after a silence. */
 type Feed = (item: WatchFeed, gathered: boolean) => void;
@@ -19,6 +21,7 @@ export function afterSilence(
 ): (item: WatchFeed) => void {
   let silent = false;
   let gathered: WatchFeed[] | undefined;
+  let until = 0;
   let cancel = (): void => {};
   const pass = (): void => {
     cancel();
@@ -36,10 +39,12 @@ export function afterSilence(
     if (silent) {
       silent = false;
       gathered = [];
-      cancel = clock.at(clock.now() + GATHER_MS, pass);
+      until = clock.now() + GATHER_MAX_MS;
     }
     if (gathered === undefined) return feed(item, false);
     gathered.push(item);
+    cancel();
+    cancel = clock.at(Math.min(clock.now() + GATHER_MS, until), pass);
     // A whole view says all at once.
     if (item.type === 'snapshot') pass();
   };

@@ -189,11 +189,11 @@ export class Watch implements Core<WatchInput, WatchOutput> {
     this.#failures = 0;
     const doubt = this.#fed.doubt(header);
     if (doubt !== undefined) return this.#foreign(doubt, now);
-    const said = this.#say('live', 'etcd answers');
-    // The store has moved on, perhaps outside our prefix: only the stream can tell.
-    if (header.revision <= (this.#fed.revision ?? 0)) return said;
-    live.owedAt ??= now + this.#patience;
-    return [...said, { type: 'ask', attempt: live.attempt, what: 'progress' }];
+    if (header.revision <= (this.#fed.revision ?? 0)) return this.#say('live', 'etcd answers');
+    // The store has moved on, perhaps outside our prefix: only the stream can tell, and a stale view stays so until then.
+    const patience = this.#freshness === 'stale' ? this.#times.owedMs : this.#patience;
+    live.owedAt = Math.min(live.owedAt ?? Infinity, now + patience);
+    return [{ type: 'ask', attempt: live.attempt, what: 'progress' }];
   }
 
   #missed(reason: string, now: number): WatchOutput[] {

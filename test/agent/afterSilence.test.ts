@@ -42,6 +42,17 @@ describe('after a silence', () => {
     assert.deepEqual(heard.slice(4), ['changes 4 of 1']);
   });
 
+  test('what comes drop by drop is waited for, but not for ever', () => {
+    const { clock, send, heard } = scene();
+    for (const item of [STALE, LIVE]) send(item);
+    for (let revision = 1; revision <= 20; revision += 1) {
+      clock.advance(100);
+      send(gone(revision));
+    }
+    const gathered = ['changes 14 of 14, gathered', 'live, gathered', 'changes 15 of 1'];
+    assert.deepEqual(heard.slice(1, 4), gathered);
+  });
+
   test('a whole view comes at once, without what is older than it', () => {
     const { clock, send, heard } = scene();
     for (const item of [STALE, LIVE, gone(2), whole(5), gone(6)]) send(item);

@@ -238,6 +238,16 @@ describe('the watch core', () => {
     assert.deepEqual(scene.wake(), ['ask#4 probe']);
   });
 
+  test('a stale view stays so where a probe shows a newer store, until the stream tells what it has missed', () => {
+    const scene = Scene.live();
+    scene.wake();
+    scene.in({ type: 'failed', attempt: 3, reason: 'timeout' });
+    scene.wake();
+    assert.deepEqual(scene.in({ type: 'probed', attempt: 4, header: at(8) }), ['ask#2 progress']);
+    const told = scene.in({ type: 'events', attempt: 2, header: at(8), events: [put(8)] });
+    assert.deepEqual(told, ['changes 8', 'live']);
+  });
+
   test('a stream that owes a sign of life is reopened where it stood, and asked more patiently each time', () => {
     const scene = Scene.live();
     const waits: number[] = [];

@@ -104,7 +104,9 @@ export class Laws {
     for (const prefix of host.gaps.slice(record.gaps)) {
       const what = `${host.name} took the last route to ${prefix} away`;
       assert.ok(host.etcd.complete, `${what} before it had a whole live view`);
-      assert.ok(record.lost.has(prefix), `${what}, whose lease etcd never lost`);
+      // Without state and view it knows nothing that etcd could contradict: its word counts, mass losses apart.
+      const remembers = host.stateAtStart !== undefined || host.viewAtStart !== undefined;
+      assert.ok(!remembers || record.lost.has(prefix), `${what}, whose lease etcd never lost`);
     }
     record.gaps = host.gaps.length;
   }

@@ -48,6 +48,7 @@ export class AgentHost {
   lives = 0;
   /** What the disk said when the agent started. */
   stateAtStart: SimMachine['state'];
+  viewAtStart: SimMachine['view'];
   /** What agents ended with. */
   readonly errors: unknown[] = [];
   /** Prefixes that an agent of this host left without a route by deleting the last one. */
@@ -109,6 +110,7 @@ export class AgentHost {
     this.machine.boot();
     this.lives += 1;
     this.stateAtStart = this.machine.state;
+    this.viewAtStart = this.machine.view;
     const { clock } = this;
     const { random, options } = this.#world;
     const driver = watched(this.kernel.driver(), clock, (ops) => this.#applied(ops));
