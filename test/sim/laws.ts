@@ -106,7 +106,11 @@ export class Laws {
       assert.ok(host.etcd.complete, `${what} before it had a whole live view`);
       // Without state and view it knows nothing that etcd could contradict: its word counts, mass losses apart.
       const remembers = host.stateAtStart !== undefined || host.viewAtStart !== undefined;
-      assert.ok(!remembers || record.lost.has(prefix), `${what}, whose lease etcd never lost`);
+      // Nor is a lease believed that names an address which is this host's by now.
+      const named = addressIn(this.#values.get(SUBNETS + prefix.replace('/', '-')) ?? '');
+      const isHere = named !== undefined && host.addresses.has(named);
+      const may = !remembers || isHere || record.lost.has(prefix);
+      assert.ok(may, `${what}, whose lease etcd never lost`);
     }
     record.gaps = host.gaps.length;
   }
