@@ -32,7 +32,13 @@ export class Known {
 
   /** What an answer of etcd told about a key; undefined: that it is absent. */
   tell(name: string, entry: StoredKey | undefined, revision: number, now: number): void {
-    const ahead = revision > (this.#view?.revision ?? 0);
+    const seen = this.#view?.revision ?? 0;
+    // The view is at least as new: the key may have been put and deleted before a slow answer to that put came.
+    if (revision > 0 && revision <= seen) {
+      this.#told.delete(name);
+      return;
+    }
+    const ahead = revision > seen;
     const staleAt = ahead ? now + STALE_MS : Infinity;
     this.#told.set(name, { revision, staleAt, read: entry && readLease(name, entry) });
   }

@@ -15,6 +15,17 @@ describe('what an answer of etcd told', () => {
     assert.ok(bench.readBack().includes(`put ${NAME} ${US} lease 900 if absent`));
   });
 
+  test('counts for nothing where a view is newer: the key was deleted before the slow answer to its put came', () => {
+    const bench = ready({ previous });
+    bench.leases();
+    bench.saved();
+    const [put] = bench.kept();
+    assert.equal(put, `put ${NAME} ${US} lease 900 if absent`);
+    bench.leases([NAME, US, '900']);
+    bench.leases();
+    assert.ok(bench.done(2).includes(`put ${NAME} ${US} lease 900 if absent`));
+  });
+
   test('is asked for no more once a view shows it', () => {
     const bench = ready({ previous });
     bench.leases();

@@ -87,9 +87,10 @@ export class Bench {
     return this.give({ type: 'persisted', attempt: this.#attempt });
   }
 
-  done(): string[] {
-    this.#revision += 1;
-    const answer = { succeeded: true as const, revision: this.#revision };
+  /** Etcd did the transaction, at its next revision or long ago. */
+  done(at?: number): string[] {
+    if (at === undefined) this.#revision += 1;
+    const answer = { succeeded: true as const, revision: at ?? this.#revision };
     return this.give({ type: 'transacted', attempt: this.#attempt, answer });
   }
 
