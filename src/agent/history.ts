@@ -5,9 +5,7 @@
  */
 import { isExact } from '../core/index.ts';
 import type { KeyValue, WatchEvent, WatchFeed } from '../etcd/index.ts';
-
-/** A loss of fewer peers than this is never a mass loss. */
-const MASS = 3;
+import { isMassLoss } from '../route/index.ts';
 
 export class History {
   /** The create revisions of the keys that bear witness, as last heard; undefined: there was no such key. */
@@ -54,7 +52,7 @@ export class History {
       if (witnesses.includes(key))
         this.#created.set(key, event.type === 'put' ? event.entry.createRevision : undefined);
     }
-    return gone.size >= MASS && gone.size * 2 > others;
+    return isMassLoss(gone.size, others);
   }
 
   /** Whether by this word, not yet taken, a key that was there has ended, though it may have been put anew since. */

@@ -1,8 +1,7 @@
 /**
  * Mass loss: if within any 10 s at least 3 peers and more than half of them would go, none of these goes; nor does a
- * single one that a suspect view no longer has. A hold ends
- * when every prefix has returned, when for `holdMs` none has, or when the operator confirms. It does not end because
- * fewer than the bound are left: those that came back show that the loss was false, so the rest is likely to follow,
+ * single one that a suspect view no longer has. A hold ends when every prefix has returned, when for `holdMs` none has,
+ * or when the operator confirms. It does not end because fewer than the bound are left: those that came back show that the loss was false, so the rest is likely to follow,
  * and a stale route to a dead host costs nothing. While a hold stands, every further loss joins it.
  */
 import type { Prefix } from '../ip/index.ts';
@@ -23,7 +22,8 @@ interface Standing {
   until: number;
 }
 
-const isMass = (count: number, of: number): boolean => count >= LEAST && count * 2 > of;
+/** Whether so many losses, of so many peers, are more than a cluster loses by itself. */
+export const isMassLoss = (count: number, of: number): boolean => count >= LEAST && count * 2 > of;
 
 export class Hold {
   readonly #holdMs: number;
@@ -96,14 +96,14 @@ export class Hold {
       this.#recent.set(loss.prefix.text, { ...loss, at: now });
     }
     const of = left - this.#fresh.size + this.#recent.size;
-    if (isMass(this.#recent.size, of)) return this.#begin([...this.#recent.values()], of, now);
+    if (isMassLoss(this.#recent.size, of)) return this.#begin([...this.#recent.values()], of, now);
     return suspect ? this.#begin(losses, of, now) : [];
   }
 
   /** Judges the first sweep: kernel routes of ours that nobody wants, out of `of` prefixes that have one. `suspect`: as for a loss. */
   sweep(unwanted: readonly Loss[], of: number, now: number, suspect = false): readonly Loss[] {
     if (this.#standing !== undefined) return this.lose(unwanted, 0, now);
-    const isHeld = isMass(unwanted.length, of) || (suspect && unwanted.length > 0);
+    const isHeld = isMassLoss(unwanted.length, of) || (suspect && unwanted.length > 0);
     return isHeld ? this.#begin(unwanted, of, now) : [];
   }
 

@@ -1,4 +1,5 @@
 /** Routes: desired against actual, and the drivers that read and write the kernel's. */
+export { isMassLoss } from './hold.ts';
 export type { DeviceLink } from './links.ts';
 export { type MetricChoice, RouteMetrics } from './metric.ts';
 export { nativeFirewall, nativeNotify } from './native/index.ts';
